@@ -1,0 +1,560 @@
+//! The store contract: a map with compare-and-swap, an index and a change feed, which moves sealed bytes and knows
+//! nothing of OAuth.
+//!
+//! The smallest store is [`FetchToken`] and [`UpdateToken`]; the rest of [`TokenStore`] has default bodies that answer
+//! [`StoreError::Unsupported`], and [`Capabilities`] says what is there. `tokenkeep-testing` has the trials that every
+//! store must pass.
+
+use std::{
+    borrow::Cow, error::Error as StdError, fmt, pin::Pin, str::FromStr, sync::Arc, time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio_stream::Stream;
+
+use crate::{Error, ErrorCode, Phase, Timestamp, TokenKey};
+
+/// A shared store.
+pub type DynTokenStore = Arc<dyn TokenStore>;
+
+/// The stamp of one write: 128 random bits, chosen by the core for each. A store compares it for equality only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Version([u8; 16]);
+
+impl Version {
+    /// A stamp that was never used before.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(crate::seal::random())
+    }
+
+    /// The stamp as bytes, for a binary column.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// A stamp read from a binary column.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// 32 lower-case hexadecimal digits, for a text column.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Version({self})")
+    }
+}
+
+impl FromStr for Version {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        let mut bytes = [0; 16];
+        let pairs = text.as_bytes().chunks_exact(2);
+        if text.len() != 32
+            || !text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+        {
+            return Err(StoreError::invalid_row(
+                "a version is not 32 hexadecimal digits",
+            ));
+        }
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let digits = std::str::from_utf8(pair).map_err(StoreError::other)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(StoreError::other)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// What a store keeps under a key: plain columns to search by, and an opaque body.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredRecord {
+    /// The stamp of the write that put it there.
+    pub version: Version,
+    /// Grows whenever token material changes; per key it never repeats.
+    pub generation: u64,
+    /// What can be searched for.
+    pub index: Index,
+    /// Format number, plain header and sealed part. Opaque to a store; at most 1 MiB.
+    pub body: Vec<u8>,
+    /// Whether the change feed must carry this write. Writes that only take or give back a lease may be left out.
+    /// It need not be kept.
+    pub announce: bool,
+}
+
+impl StoredRecord {
+    /// A record as a store reads it back.
+    #[must_use]
+    pub fn new(version: Version, generation: u64, index: Index, body: Vec<u8>) -> Self {
+        Self {
+            version,
+            generation,
+            index,
+            body,
+            announce: true,
+        }
+    }
+}
+
+impl fmt::Debug for StoredRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredRecord")
+            .field("version", &self.version)
+            .field("generation", &self.generation)
+            .field("index", &self.index)
+            .field("body", &format_args!("[{} bytes]", self.body.len()))
+            .finish()
+    }
+}
+
+/// The plain columns of a record. None of them is secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Index {
+    /// Issuer (or token endpoint) that issued the tokens.
+    pub issuer: Option<String>,
+    /// The provider's id of the user (`sub`).
+    pub subject: Option<String>,
+    /// The provider's session id (`sid`).
+    pub sid: Option<String>,
+    /// When the login's own access token expires.
+    pub access_expires_at: Option<Timestamp>,
+    /// When the grant itself ends, if the provider said.
+    pub grant_expires_at: Option<Timestamp>,
+    /// When the record was written last.
+    pub changed_at: Timestamp,
+    /// From when on `purge_tokens` removes it. Only tombstones and dead rows have it.
+    pub purge_at: Option<Timestamp>,
+}
+
+/// What a write expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// No record under this key.
+    Absent,
+    /// The record with exactly this version.
+    Version(Version),
+}
+
+/// What a read found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Fetched {
+    /// The record, if there is one.
+    pub record: Option<StoredRecord>,
+    /// The store's own time, if it has a clock; also for an absent record. Leases of a fleet are measured by it.
+    pub now: Option<Timestamp>,
+}
+
+impl Fetched {
+    /// What a read found, at which time of the store.
+    #[must_use]
+    pub fn new(record: Option<StoredRecord>, now: Option<Timestamp>) -> Self {
+        Self { record, now }
+    }
+}
+
+/// Reads one record: the first half of the smallest store.
+#[async_trait]
+pub trait FetchToken: Send + Sync + 'static {
+    /// The record under this key, compared byte for byte, with every write that was acknowledged before the call.
+    /// A lagging replica breaks this promise.
+    ///
+    /// # Errors
+    /// A record that cannot be read is an error and never "absent".
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    async fn fetch_token(&self, key: &TokenKey) -> Result<Fetched, StoreError>;
+}
+
+/// Writes one record: the second half of the smallest store.
+#[async_trait]
+pub trait UpdateToken: Send + Sync + 'static {
+    /// Writes the record if, and only if, the stored version is the expected one, in one atomic step.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if the stored version is another one, if `Version` was expected and there is no
+    /// record, or if `Absent` was expected and there is one; also for a serialisation failure, a deadlock or a unique
+    /// violation. Never an insert where a version was expected.
+    ///
+    /// # Cancel safety
+    /// The write may or may not have been applied; the caller reads again.
+    async fn update_token(
+        &self,
+        key: &TokenKey,
+        record: &StoredRecord,
+        expected: Expected,
+    ) -> Result<(), StoreError>;
+}
+
+/// A token store.
+///
+/// # Contract
+/// * Keys are exact bytes: no folding of case, no normalisation, no trimming.
+/// * A write that was acknowledged is seen by every later read, in every process.
+/// * After a deletion and a new insert an old version is never accepted (versions are random, never counted).
+/// * Handles are cheap to share behind an [`Arc`]; all methods may run at once.
+///
+/// # Wrappers
+/// Implement **every** method, under `#[deny(clippy::missing_trait_methods)]`: a forgotten one would silently turn a
+/// feature off.
+#[async_trait]
+pub trait TokenStore: FetchToken + UpdateToken {
+    /// What to call it in logs and errors, such as `sqlite`.
+    fn name(&self) -> &'static str;
+
+    /// Which of the methods below are there, and what else can be relied on.
+    fn capabilities(&self) -> Capabilities;
+
+    /// A page of the records that fit the query, in the order of their keys' columns.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] without [`Capabilities::find`].
+    async fn find_tokens(
+        &self,
+        query: &TokenQuery,
+        page: Page,
+    ) -> Result<PageOf<TokenSummary>, StoreError> {
+        let _ = (query, page);
+        Err(StoreError::unsupported("find_tokens"))
+    }
+
+    /// Removes at most `limit` records whose `purge_at` is before the given time, each in one step with that test:
+    /// a record that a login has just replaced stays. Answers how many were removed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] without [`Capabilities::purge`].
+    async fn purge_tokens(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let _ = (before, limit);
+        Err(StoreError::unsupported("purge_tokens"))
+    }
+
+    /// Keeps a value for at least `ttl`, if nothing is kept under (space, id). Answers false if something is.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] without [`Capabilities::once`].
+    async fn put_once(
+        &self,
+        space: &str,
+        id: &str,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        let _ = (space, id, value, ttl);
+        Err(StoreError::unsupported("put_once"))
+    }
+
+    /// Reads and removes a value in one step, so that one of many callers gets it. Expired values are absent.
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] without [`Capabilities::once`].
+    ///
+    /// # Cancel safety
+    /// **Not** cancel safe: the value may be gone without having been returned.
+    async fn take(&self, space: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let _ = (space, id);
+        Err(StoreError::unsupported("take"))
+    }
+
+    /// The writes of all processes, from after the cursor, or from now on. The feed is established when the call
+    /// returns: a write acknowledged later is in it. What may have been missed is a [`Change::Gap`].
+    ///
+    /// # Errors
+    /// [`StoreError::Unsupported`] without [`Capabilities::changes`].
+    async fn changes(&self, since: Option<Cursor>) -> Result<Changes, StoreError> {
+        let _ = since;
+        Err(StoreError::unsupported("changes"))
+    }
+}
+
+/// What a store can do beyond the two methods of the smallest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Its records leave the process: they are sealed, or `build()` refuses.
+    pub persistent: bool,
+    /// Several processes may share it.
+    pub shared: bool,
+    /// `fetch_token` answers the store's own time.
+    pub clock: bool,
+    /// `find_tokens` is there.
+    pub find: bool,
+    /// `purge_tokens` is there.
+    pub purge: bool,
+    /// `put_once` and `take` are there.
+    pub once: bool,
+    /// `changes` is there.
+    pub changes: bool,
+}
+
+impl Capabilities {
+    /// The two methods of the smallest store, in a database that other processes may share.
+    #[must_use]
+    pub const fn minimal() -> Self {
+        Self {
+            persistent: true,
+            shared: true,
+            clock: false,
+            find: false,
+            purge: false,
+            once: false,
+            changes: false,
+        }
+    }
+
+    /// Everything, in a database that other processes may share.
+    #[must_use]
+    pub const fn full() -> Self {
+        Self {
+            persistent: true,
+            shared: true,
+            clock: true,
+            find: true,
+            purge: true,
+            once: true,
+            changes: true,
+        }
+    }
+
+    /// Everything, inside one process.
+    #[must_use]
+    pub const fn embedded() -> Self {
+        Self {
+            persistent: false,
+            shared: false,
+            ..Self::full()
+        }
+    }
+}
+
+/// Which records to find: all given members must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenQuery {
+    /// The owner column ([`TokenKey::owner_column`]).
+    pub owner: Option<String>,
+    /// The client's name.
+    pub client: Option<String>,
+    /// The issuer.
+    pub issuer: Option<String>,
+    /// The subject.
+    pub subject: Option<String>,
+    /// The provider's session id.
+    pub sid: Option<String>,
+    /// The login's access token expires before this time.
+    pub access_expires_before: Option<Timestamp>,
+    /// Written at or after this time.
+    pub changed_since: Option<Timestamp>,
+}
+
+impl TokenQuery {
+    /// Everything an owner has.
+    #[must_use]
+    pub fn owner(owner: impl Into<String>) -> Self {
+        Self {
+            owner: Some(owner.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Does this record fit? For stores that filter by themselves.
+    #[must_use]
+    pub fn matches(&self, key: &TokenKey, index: &Index) -> bool {
+        fn fits<T: PartialEq + ?Sized>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        fits(self.owner.as_deref(), Some(key.owner_column()))
+            && fits(self.client.as_deref(), Some(key.client()))
+            && fits(self.issuer.as_deref(), index.issuer.as_deref())
+            && fits(self.subject.as_deref(), index.subject.as_deref())
+            && fits(self.sid.as_deref(), index.sid.as_deref())
+            && self
+                .access_expires_before
+                .is_none_or(|before| index.access_expires_at.is_some_and(|at| at < before))
+            && self
+                .changed_since
+                .is_none_or(|since| index.changed_at >= since)
+    }
+}
+
+/// Which page of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page {
+    /// `next` of the page before; none for the first page.
+    pub after: Option<String>,
+    /// How many rows at most; a store may give fewer.
+    pub limit: u32,
+}
+
+impl Page {
+    /// The first page.
+    #[must_use]
+    pub fn first(limit: u32) -> Self {
+        Self { after: None, limit }
+    }
+
+    /// The page after this one.
+    #[must_use]
+    pub fn after(next: impl Into<String>, limit: u32) -> Self {
+        Self {
+            after: Some(next.into()),
+            limit,
+        }
+    }
+}
+
+/// A page of an answer.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PageOf<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page begins; none if this is the last. Opaque.
+    pub next: Option<String>,
+}
+
+impl<T> PageOf<T> {
+    /// A page.
+    #[must_use]
+    pub fn new(items: Vec<T>, next: Option<String>) -> Self {
+        Self { items, next }
+    }
+}
+
+/// A record that a query found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenSummary {
+    /// Under which key.
+    pub key: TokenKey,
+    /// What is kept there.
+    pub record: StoredRecord,
+}
+
+impl TokenSummary {
+    /// A record that a query found.
+    #[must_use]
+    pub fn new(key: TokenKey, record: StoredRecord) -> Self {
+        Self { key, record }
+    }
+}
+
+/// The change feed.
+pub type Changes = Pin<Box<dyn Stream<Item = Change> + Send>>;
+
+/// A place in the change feed: opaque text of the store's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// One entry of the change feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Change {
+    /// A record was written.
+    Written {
+        /// Under which key.
+        key: TokenKey,
+        /// Its version.
+        version: Version,
+        /// Its generation.
+        generation: u64,
+        /// Where the feed stands after this entry.
+        cursor: Cursor,
+    },
+    /// Changes may have been missed: whatever is held of this store is to be verified.
+    Gap,
+}
+
+/// Why a store could not do what it was asked.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Another write came first: read again and decide anew.
+    Conflict,
+    /// This store has no such method; [`Capabilities`] says so.
+    Unsupported {
+        /// The method's name.
+        method: Cow<'static, str>,
+    },
+    /// A stored row cannot be read. It stays as it is.
+    InvalidRow {
+        /// What is wrong with it; free of its contents.
+        reason: Cow<'static, str>,
+    },
+    /// The store failed or did not answer; nothing is known of a write.
+    Unavailable {
+        /// The driver's error. It must not hold contents of a record.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+}
+
+impl StoreError {
+    /// A method that is not there.
+    #[must_use]
+    pub fn unsupported(method: &'static str) -> Self {
+        Self::Unsupported {
+            method: method.into(),
+        }
+    }
+
+    /// A row that cannot be read.
+    #[must_use]
+    pub fn invalid_row(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::InvalidRow {
+            reason: reason.into(),
+        }
+    }
+
+    /// A failure of the driver or the server.
+    #[must_use]
+    pub fn other(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Unavailable {
+            source: source.into(),
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict => f.write_str("another write came first"),
+            Self::Unsupported { method } => write!(f, "the store has no {method}"),
+            Self::InvalidRow { reason } => write!(f, "a stored row cannot be read: {reason}"),
+            Self::Unavailable { .. } => f.write_str("the store failed or did not answer"),
+        }
+    }
+}
+
+impl StdError for StoreError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Unavailable { source } => Some(source.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Unsupported { .. } => ErrorCode::Unsupported,
+            StoreError::InvalidRow { .. } => ErrorCode::InvalidRecord,
+            StoreError::Conflict | StoreError::Unavailable { .. } => ErrorCode::StoreUnavailable,
+        };
+        Self::new(code, Phase::Store, error.to_string()).with_source(error)
+    }
+}
