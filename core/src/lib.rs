@@ -13,4 +13,7 @@ pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use error::{Action, Error, ErrorCode, Phase, ProviderError, Result};
 pub use http::{Sent, Transport, TransportError};
 pub use seal::KeyRing;
-pub use token::{Owner, Secret, Slot, TokenKey};
+pub use token::{
+    Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Target, Token, TokenBuilder,
+    TokenKey,
+};
