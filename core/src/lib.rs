@@ -5,6 +5,7 @@
 mod clock;
 mod error;
 mod http;
+mod refresh;
 mod seal;
 pub mod store;
 mod token;

@@ -165,9 +165,9 @@ pub(crate) struct Header {
     /// The client id that the grant was issued to; the issuer stands in the index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
-    /// The access tokens of this generation count as expired, whatever their expiry says.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) expired: bool,
+    /// Access tokens issued up to this generation count as expired, whatever their expiry says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expired_through: Option<u64>,
     /// Is there a refresh token? Known without a key.
     #[serde(default)]
     pub(crate) refreshable: bool,
@@ -191,7 +191,7 @@ impl Header {
             not_before: None,
             failures: 0,
             client_id: None,
-            expired: false,
+            expired_through: None,
             refreshable: false,
             trail: Vec::new(),
             unknown: Map::new(),
