@@ -4,7 +4,9 @@
 
 mod clock;
 mod error;
+mod events;
 mod http;
+mod provider;
 mod refresh;
 mod seal;
 pub mod store;
@@ -12,7 +14,9 @@ mod token;
 
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use error::{Action, Error, ErrorCode, Phase, ProviderError, Result};
+pub use events::{Changed, Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate, TokenUpdates};
 pub use http::{Sent, Transport, TransportError};
+pub use provider::{ProviderProfile, Reuse, Revocation, Rotation};
 pub use seal::KeyRing;
 pub use token::{
     Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Target, Token, TokenBuilder,

@@ -74,6 +74,8 @@ pub(crate) struct Terms {
     pub(crate) lease: Duration,
     /// How long an answer may take from its arrival to its commit.
     pub(crate) commit_budget: Duration,
+    /// Does a cool-down stand in the way? Not for a login, which asks nothing of the provider.
+    pub(crate) heed_cooling: bool,
 }
 
 /// A copy to be written at a time, with a version that was never used (rule 5).
@@ -107,6 +109,8 @@ pub(crate) struct Login {
     /// May a stored refresh token be kept at once, because this provider never rotates (rule 8)?
     pub(crate) never_rotates: bool,
     pub(crate) step: Step,
+    /// A grant of the application itself: its tokens are yet to be asked for.
+    pub(crate) client_credentials: bool,
 }
 
 /// What became of a login.
@@ -194,6 +198,7 @@ pub(crate) fn login(
     let mut header = Header::new(login.grant_id, generation);
     header.client_id.clone_from(&login.client_id);
     header.commit_id = Some(login.attempt.clone());
+    header.client_credentials = login.client_credentials;
     if let Some(record) = row {
         header.fence = record.header.fence;
         header.trail.clone_from(&record.header.trail);
@@ -285,7 +290,11 @@ pub(crate) fn begin(
         Some(lease) if lease.until > now => return Move::Stay(Begin::Busy { until: lease.until }),
         other => other.as_ref(),
     };
-    if let Some(until) = record.header.not_before.filter(|until| *until > now) {
+    if let Some(until) = record
+        .header
+        .not_before
+        .filter(|until| terms.heed_cooling && *until > now)
+    {
         return Move::Stay(Begin::Cooling { until });
     }
     let until = now + terms.lease;

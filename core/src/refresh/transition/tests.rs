@@ -12,6 +12,7 @@ fn terms(seconds: i64) -> Terms {
         now: at(seconds),
         lease: LEASE,
         commit_budget: Duration::from_secs(5),
+        heed_cooling: true,
     }
 }
 
@@ -52,6 +53,7 @@ fn a_login(attempt: &str, refresh_token: Option<&str>) -> Login {
         },
         never_rotates: false,
         step: Step::Login,
+        client_credentials: false,
     }
 }
 
