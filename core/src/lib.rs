@@ -5,6 +5,7 @@
 mod clock;
 mod error;
 mod http;
+mod openid;
 mod seal;
 pub mod store;
 mod token;
@@ -12,5 +13,8 @@ mod token;
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use error::{Action, Error, ErrorCode, Phase, ProviderError, Result};
 pub use http::{Sent, Transport, TransportError};
+pub use openid::{
+    IdTokenChecks, IdTokenClaims, IdTokenValidator, ProviderMetadata, SigningAlgorithm, Userinfo,
+};
 pub use seal::KeyRing;
 pub use token::{Owner, Secret, Slot, TokenKey};
