@@ -5,15 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::de::{Error as _, IgnoredAny, MapAccess};
+use serde::de::MapAccess;
 use url::Url;
 
 use super::json::{Lenient, ObjectReader, find_member, read_object};
-use crate::{
-    Error, ErrorCode, Phase, Result,
-    error::excerpt,
-    http::{is_secure, require_https},
-};
+use crate::{Error, ErrorCode, Phase, Result, error::excerpt, http::is_secure};
 
 /// How long a metadata document may be, in bytes. Most have two to six thousand.
 const MAX_LEN: usize = 256 * 1024;
@@ -241,13 +237,52 @@ impl ProviderMetadata {
 /// # Errors
 /// `invalid_configuration` if the issuer is not an https URL without query and fragment.
 pub(crate) fn urls_for(issuer: &str) -> Result<[Url; 2]> {
-    todo!()
+    let url = Url::parse(issuer).ok().filter(is_issuer).ok_or_else(|| {
+        Error::new(
+            ErrorCode::InvalidConfiguration,
+            Phase::Configure,
+            format!(
+                "the issuer {:?} is not an https URL without query and fragment",
+                excerpt(issuer)
+            ),
+        )
+    })?;
+    let path = url.path().trim_end_matches('/');
+    let at = |path: &str| {
+        let mut at = url.clone();
+        at.set_path(path);
+        at
+    };
+    Ok([
+        at(&format!("{path}{OPENID}")),
+        at(&format!("{OAUTH}{path}")),
+    ])
 }
 
-/// Which issuers may be described at this address; none if it is of no well-known form. A trailing slash is cut before
-/// the well-known part is added, so that both forms are possible.
-fn issuers_of(url: &Url) -> Option<Vec<String>> {
-    todo!()
+/// Where OpenID Connect Discovery appends.
+const OPENID: &str = "/.well-known/openid-configuration";
+
+/// What RFC 8414 puts between host and path.
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+
+/// Which issuers may be described at this address, the likelier one first; none if it is of no well-known form. A
+/// trailing slash is cut before the well-known part is added, so that an issuer with and one without it are possible.
+fn issuers_of(url: &Url) -> Option<[String; 2]> {
+    let path = url.path();
+    // Providers also append the name of RFC 8414, and insert the other one (RFC 8414 section 5).
+    let issuer = [OPENID, OAUTH].iter().find_map(|known| {
+        path.strip_suffix(known).or_else(|| {
+            path.strip_prefix(known)
+                .filter(|rest| rest.starts_with('/'))
+        })
+    })?;
+    let base = format!(
+        "{}{}",
+        url.origin().ascii_serialization(),
+        issuer.trim_end_matches('/')
+    );
+    let with_slash = format!("{base}/");
+    Some([base, with_slash])
 }
 
 fn is_issuer(url: &Url) -> bool {

@@ -7,6 +7,8 @@ mod algorithm;
 mod checks;
 mod claims;
 mod discovery;
+#[cfg(test)]
+mod fixtures;
 mod id_token;
 mod json;
 mod jws;
