@@ -6,6 +6,7 @@ mod clock;
 mod error;
 mod events;
 mod http;
+mod openid;
 mod provider;
 mod refresh;
 mod seal;
@@ -14,8 +15,13 @@ mod token;
 
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use error::{Action, Error, ErrorCode, Phase, ProviderError, Result};
-pub use events::{Changed, Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate, TokenUpdates};
+pub use events::{
+    Changed, Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate, TokenUpdates,
+};
 pub use http::{Sent, Transport, TransportError};
+pub use openid::{
+    IdTokenChecks, IdTokenClaims, IdTokenValidator, ProviderMetadata, SigningAlgorithm, Userinfo,
+};
 pub use provider::{ProviderProfile, Reuse, Revocation, Rotation};
 pub use seal::KeyRing;
 pub use token::{
