@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokenkeep_core::{
     TokenKey,
-    store::{Change, Changes, Cursor, DynTokenStore, Expected, StoredRecord},
+    store::{Change, Changes, Cursor, DynTokenStore, Expected, StoredRecord, Version},
 };
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
@@ -74,9 +74,15 @@ pub(super) fn trials() -> Vec<Trial> {
 struct Listener {
     feed: Changes,
     wait: Duration,
-    /// What was seen of each key: generation and cursor.
-    seen: HashMap<TokenKey, Vec<(u64, Cursor)>>,
+    /// What was seen of each key.
+    seen: HashMap<TokenKey, Vec<Seen>>,
     gaps: usize,
+}
+
+struct Seen {
+    generation: u64,
+    version: Version,
+    cursor: Cursor,
 }
 
 impl Listener {
@@ -101,10 +107,14 @@ impl Listener {
         match next {
             Some(Change::Written {
                 key,
+                version,
                 generation,
                 cursor,
-                ..
-            }) => self.seen.entry(key).or_default().push((generation, cursor)),
+            }) => self.seen.entry(key).or_default().push(Seen {
+                generation,
+                version,
+                cursor,
+            }),
             Some(_) => self.gaps += 1,
             None => return Err(Broken(format!("the feed ended before {awaited} came"))),
         }
@@ -113,7 +123,7 @@ impl Listener {
 
     fn newest(&self, key: &TokenKey) -> Option<u64> {
         let seen = self.seen.get(key)?;
-        seen.iter().map(|(generation, _)| *generation).max()
+        seen.iter().map(|seen| seen.generation).max()
     }
 
     /// Reads until the key is seen at this generation, or there is a gap.
@@ -158,8 +168,21 @@ async fn appears(bench: Bench) -> Kept {
     let key = bench.key("appears")?;
     let first = write(&bench.store, &key, 1..=1, None).await?;
     listener.really(&key, 1).await?;
-    write(&bench.store, &key, 2..=2, Some(&first)).await?;
-    listener.really(&key, 2).await
+    let second = write(&bench.store, &key, 2..=2, Some(&first)).await?;
+    listener.really(&key, 2).await?;
+    let seen = listener.seen.remove(&key).unwrap_or_default();
+    for seen in seen {
+        let written = if seen.generation == 1 {
+            &first
+        } else {
+            &second
+        };
+        ensure!(
+            seen.version == written.version && seen.generation == written.generation,
+            "a change comes with the version or generation of another write"
+        );
+    }
+    Ok(())
 }
 
 async fn other_handle(bench: Bench) -> Kept {
@@ -197,11 +220,9 @@ async fn order(bench: Bench) -> Kept {
     }
     for (key, seen) in &listener.seen {
         ensure!(
-            !keys.contains(key) || seen.is_sorted_by_key(|(generation, _)| *generation),
+            !keys.contains(key) || seen.is_sorted_by_key(|seen| seen.generation),
             "the generations of a key came as {:?}",
-            seen.iter()
-                .map(|(generation, _)| generation)
-                .collect::<Vec<_>>()
+            seen.iter().map(|seen| seen.generation).collect::<Vec<_>>()
         );
     }
     Ok(())
@@ -244,7 +265,7 @@ async fn resume(bench: Bench) -> Kept {
         .seen
         .get(&key)
         .and_then(|seen| seen.last())
-        .map(|(_, cursor)| cursor.clone());
+        .map(|seen| seen.cursor.clone());
     drop(listener);
 
     let second = write(&bench.store, &key, 2..=3, Some(&first)).await?;

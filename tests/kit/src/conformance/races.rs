@@ -1,7 +1,9 @@
 //! Compare-and-swap under concurrency. The racers use both handles, if there are two.
 
+use std::sync::Arc;
+
 use tokenkeep_core::{TokenKey, store::*};
-use tokio::task::JoinSet;
+use tokio::{sync::Barrier, task::JoinSet};
 
 use super::trial::{Bench, Broken, Kept, RACERS, Trial, ensure, record, same, trial};
 
@@ -88,14 +90,16 @@ async fn one_wins(
 }
 
 async fn increments(bench: Bench) -> Kept {
-    const TASKS: u64 = 8;
+    const TASKS: usize = 8;
     const EACH: u64 = 25;
     let key = bench.key("counter")?;
     bench.insert(&key, record(0)).await?;
+    let start = Arc::new(Barrier::new(TASKS));
     let mut tasks = JoinSet::new();
     for n in 0..TASKS {
-        let (key, store) = (key.clone(), bench.handle(n as usize));
+        let (key, store, start) = (key.clone(), bench.handle(n), Arc::clone(&start));
         tasks.spawn(async move {
+            start.wait().await;
             for _ in 0..EACH {
                 increment(&*store, &key).await?;
             }
@@ -105,11 +109,11 @@ async fn increments(bench: Bench) -> Kept {
     while let Some(task) = tasks.join_next().await {
         task.map_err(|_| Broken("the store panicked".to_owned()))??;
     }
+    let all = TASKS as u64 * EACH;
     let counted = bench.fetch(&key).await?.map(|record| record.generation);
     ensure!(
-        counted == Some(TASKS * EACH),
-        "{} increments were acknowledged, and the record shows {counted:?}",
-        TASKS * EACH
+        counted == Some(all),
+        "{all} increments were acknowledged, and the record shows {counted:?}"
     );
     Ok(())
 }
@@ -121,6 +125,8 @@ async fn increment(store: &dyn TokenStore, key: &TokenKey) -> Result<(), StoreEr
             (found.generation, Expected::Version(found.version))
         });
         let next = record(generation + 1);
+        // A store that answers at once would never be interrupted here otherwise.
+        tokio::task::yield_now().await;
         match store.update_token(key, &next, expected).await {
             Err(StoreError::Conflict) => tokio::task::yield_now().await,
             answer => return answer,
