@@ -4,6 +4,9 @@ mod cookies;
 mod forms;
 mod page;
 
+#[cfg(test)]
+mod tests;
+
 pub use page::{BrowserError, Callback, Page, Visit};
 
 use std::{

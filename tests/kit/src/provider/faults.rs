@@ -7,7 +7,8 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::sync::watch;
+
+use super::gate::Gate;
 
 /// The issuer that faults name where the provider's own should stand.
 pub(super) const WRONG_ISSUER: &str = "https://other-issuer.example";
@@ -182,7 +183,13 @@ impl Fault {
 /// The faults of a provider. A clone is a handle to the same ones.
 #[derive(Clone, Default)]
 pub struct Faults {
-    rules: Arc<Mutex<Vec<Rule>>>,
+    rules: Arc<Mutex<Rules>>,
+}
+
+#[derive(Default)]
+struct Rules {
+    all: Vec<Rule>,
+    added: u64,
 }
 
 struct Rule {
@@ -196,6 +203,9 @@ struct Rule {
 }
 
 impl Faults {
+    /// With so many rules, those that are over are forgotten, and with them how often they fired.
+    const REMEMBERED: usize = 1_000;
+
     /// Turns a fault on, until it was turned off or has taken its [`times`](FaultRule::times).
     ///
     /// # Panics
@@ -208,9 +218,13 @@ impl Faults {
             "{fault:?} is no fault of {endpoint:?}"
         );
         let mut rules = self.lock();
-        let id = rules.last().map_or(0, |last| last.id + 1);
+        if rules.all.len() >= Self::REMEMBERED {
+            rules.all.retain(Rule::is_on);
+        }
+        rules.added += 1;
+        let id = rules.added;
         let after = matches!(fault, Fault::DropAfter | Fault::Truncated);
-        rules.push(Rule {
+        rules.all.push(Rule {
             id,
             endpoint,
             fault,
@@ -227,12 +241,12 @@ impl Faults {
 
     /// Turns all faults off. Requests that already wait go on waiting.
     pub fn clear(&self) {
-        for rule in self.lock().iter_mut() {
+        for rule in &mut self.lock().all {
             rule.left = Some(0);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Rule>> {
+    fn lock(&self) -> MutexGuard<'_, Rules> {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -245,6 +259,7 @@ impl Faults {
     ) -> Option<Fault> {
         let mut rules = self.lock();
         let rule = rules
+            .all
             .iter_mut()
             .find(|rule| rule.matches(endpoint, grant_type) && wanted(&rule.fault))?;
         rule.fire();
@@ -256,6 +271,7 @@ impl Faults {
         let mut plan = Plan::default();
         for rule in self
             .lock()
+            .all
             .iter_mut()
             .filter(|rule| rule.fault.is_of_wire() && rule.matches(endpoint, grant_type))
         {
@@ -286,8 +302,9 @@ impl fmt::Debug for Faults {
         f.debug_list()
             .entries(
                 self.lock()
+                    .all
                     .iter()
-                    .filter(|rule| rule.left != Some(0))
+                    .filter(|rule| rule.is_on())
                     .map(|rule| (rule.endpoint, rule.fault.clone())),
             )
             .finish()
@@ -297,8 +314,12 @@ impl fmt::Debug for Faults {
 impl Rule {
     fn matches(&self, endpoint: Endpoint, grant_type: Option<&str>) -> bool {
         self.endpoint == endpoint
-            && self.left != Some(0)
+            && self.is_on()
             && (self.grant_type.is_none() || self.grant_type.as_deref() == grant_type)
+    }
+
+    fn is_on(&self) -> bool {
+        self.left != Some(0)
     }
 
     fn fire(&mut self) {
@@ -347,6 +368,7 @@ impl FaultRule {
     pub fn fired(&self) -> u64 {
         self.faults
             .lock()
+            .all
             .iter()
             .find(|rule| rule.id == self.id)
             .map_or(0, |rule| rule.fired)
@@ -361,75 +383,11 @@ impl FaultRule {
         if let Some(rule) = self
             .faults
             .lock()
+            .all
             .iter_mut()
             .find(|rule| rule.id == self.id)
         {
             change(rule);
         }
-    }
-}
-
-/// Where requests wait until a test lets them go: what a sleep can only hope for, a gate makes sure of. A clone is a
-/// handle to the same gate.
-///
-/// ```
-/// # use tokenkeep_testing::{Endpoint, Fault, Gate, Provider};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let provider = Provider::start().await?;
-/// let gate = Gate::new();
-/// provider.faults().on(Endpoint::Jwks, Fault::Hold(gate.clone()));
-/// let request = tokio::spawn(reqwest::get(format!("{}/jwks", provider.issuer())));
-/// gate.arrived(1).await;
-/// assert!(!request.is_finished());
-/// gate.open();
-/// assert!(request.await??.status().is_success());
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Gate {
-    state: Arc<watch::Sender<GateState>>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct GateState {
-    arrived: u64,
-    open: bool,
-}
-
-impl Gate {
-    /// A closed gate.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            state: Arc::new(watch::Sender::new(GateState::default())),
-        }
-    }
-
-    /// Waits until this many requests have come to the gate, those that were let go included.
-    pub async fn arrived(&self, count: u64) {
-        self.until(|state| state.arrived >= count).await;
-    }
-
-    /// Lets all requests go, those that come later as well.
-    pub fn open(&self) {
-        self.state.send_modify(|state| state.open = true);
-    }
-
-    pub(super) async fn pass(&self) {
-        self.state.send_modify(|state| state.arrived += 1);
-        self.until(|state| state.open).await;
-    }
-
-    async fn until(&self, condition: impl FnMut(&GateState) -> bool) {
-        // The sender is ours and lives as long as we wait, so that the channel cannot close.
-        let _ = self.state.subscribe().wait_for(condition).await;
-    }
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -10,6 +10,7 @@ mod client_auth;
 mod error;
 mod fault_layer;
 mod faults;
+mod gate;
 mod grants;
 mod id_token;
 mod interaction;
@@ -32,7 +33,8 @@ mod tests;
 
 pub use builder::{ProviderBuilder, Rotation};
 pub use client::{AuthMethod, TestClient};
-pub use faults::{Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault};
+pub use faults::{Endpoint, Fault, FaultRule, Faults, IdTokenFault};
+pub use gate::Gate;
 pub use keys::SigningAlgorithm;
 pub use oracle::{Lineage, LoggedRequest};
 

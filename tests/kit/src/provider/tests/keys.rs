@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use super::{decode, get_json, headless, log_in, refresh, text};
-use crate::{Provider, SigningAlgorithm};
+use crate::{Endpoint, Fault, IdTokenFault, Provider, SigningAlgorithm};
 
 async fn jwks(provider: &Provider) -> Vec<Value> {
     get_json(format!("{}/jwks", provider.issuer())).await["keys"]
@@ -130,6 +130,32 @@ async fn a_key_is_replaced_under_its_name() {
         !verifies(&provider, &tokens["id_token"]).await
             && verifies(&provider, &second["id_token"]).await
     );
+}
+
+#[tokio::test]
+async fn a_faulty_signature_verifies_with_no_key() {
+    let provider = headless().start().await.unwrap();
+    for (fault, signed_by_the_provider) in [
+        (IdTokenFault::WrongSignature, false),
+        (IdTokenFault::WrongNonce, true),
+        (IdTokenFault::Expired, true),
+    ] {
+        provider
+            .faults()
+            .on(Endpoint::Token, Fault::IdToken(fault.clone()))
+            .times(1);
+        let tokens = log_in(&provider, &[]).await;
+        assert_eq!(
+            verifies(&provider, &tokens["id_token"]).await,
+            signed_by_the_provider,
+            "{fault:?}"
+        );
+    }
+    provider
+        .faults()
+        .on(Endpoint::Token, Fault::IdToken(IdTokenFault::AlgNone))
+        .times(1);
+    assert!(text(&log_in(&provider, &[]).await, "id_token").ends_with('.'));
 }
 
 #[tokio::test]
