@@ -63,11 +63,15 @@ pub(super) fn consent(
 }
 
 pub(super) fn logout(id: &str, subject: Option<&str>) -> Response {
-    let who = subject
-        .map(|subject| format!(" as <b>{}</b>", escape(subject)))
-        .unwrap_or_default();
+    let why = match subject {
+        Some(subject) => format!(
+            "You are signed in at this provider as <b>{}</b>.",
+            escape(subject)
+        ),
+        None => "An application asks to end your session at this provider.".to_owned(),
+    };
     let body = format!(
-        "<h1>Sign out?</h1><p>You are signed in at this provider{who}.</p>\
+        "<h1>Sign out?</h1><p>{why}</p>\
          <form method=\"post\" action=\"/end_session/{id}\"><input type=\"hidden\" name=\"logout\" value=\"yes\">\
          <button type=\"submit\" class=\"primary\">Sign out</button></form>\
          <form method=\"post\" action=\"/end_session/{id}\"><input type=\"hidden\" name=\"stay\" value=\"yes\">\
