@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -38,7 +38,13 @@ async fn app(provider: &Provider) -> String {
         .route("/", get(home))
         .route("/login/op", get(login))
         .route("/callback/op", get(callback))
-        .route("/loop", get(|| async { Redirect::to("/loop") }))
+        .route(
+            "/count/{number}",
+            get(|Path(number): Path<u32>| async move {
+                Redirect::to(&format!("/count/{}", number + 1))
+            }),
+        )
+        .route("/count/21", get(|| async { "far enough" }))
         .with_state(state);
     // One connection after another is enough here, and the kit's axum has no server of its own.
     tokio::spawn(async move {
@@ -133,6 +139,7 @@ async fn one_call_walks_through_a_login() {
         (callback.status, callback.query("state").as_deref()),
         (303, Some("s"))
     );
+    assert!(!format!("{visit:?}").contains(&callback.query("code").unwrap()));
     let paths: Vec<_> = visit
         .steps
         .iter()
@@ -214,10 +221,19 @@ async fn it_does_not_go_round_for_ever() {
     let app = app(&provider).await;
     let error = provider
         .browser()
-        .follow(&format!("{app}/loop"))
+        .follow(&format!("{app}/count/0"))
         .await
         .unwrap_err();
     assert!(matches!(error, BrowserError::TooManySteps));
+    let visit = provider
+        .browser()
+        .follow(&format!("{app}/count/1"))
+        .await
+        .unwrap();
+    assert_eq!(
+        (visit.last().body.as_str(), visit.steps.len()),
+        ("far enough", 21)
+    );
     let error = provider
         .browser()
         .callback(&app, "alice")

@@ -37,10 +37,11 @@ pub(super) async fn authorize(
         Err(Refusal::Redirect(reply, error)) => return respond(&shared, &reply, Err(error)),
     };
     let auto_login = shared.lock().auto_login.clone();
-    let silent = request.is_silent();
     match auto_login {
-        Some(subject) if !silent => authorize_at_once(&shared, &headers, &request, &subject),
-        _ => ask(&shared, &headers, request),
+        Some(subject) if !request.is_silent() => {
+            authorize_at_once(&shared, &headers, &request, &subject)
+        }
+        auto_login => ask(&shared, &headers, request, auto_login.is_some()),
     }
 }
 
@@ -61,9 +62,14 @@ fn authorize_at_once(
 }
 
 /// With pages, if there is anything to ask.
-fn ask(shared: &Shared, headers: &HeaderMap, request: AuthorizationRequest) -> Response {
+fn ask(
+    shared: &Shared,
+    headers: &HeaderMap,
+    request: AuthorizationRequest,
+    consented: bool,
+) -> Response {
     let session = session_of(shared, headers);
-    let missing = match request.next(session.as_ref(), false, false, shared.clock.now()) {
+    let missing = match request.next(session.as_ref(), false, consented, shared.clock.now()) {
         Next::Done(session) => return respond_with_code(shared, &request, session),
         Next::Login => "login_required",
         Next::Consent => "consent_required",

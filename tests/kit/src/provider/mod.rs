@@ -56,6 +56,7 @@ use crate::Browser;
 ///
 /// # Secrets
 ///
+/// It remembers every grant and every refresh token for as long as it runs, some hundred octets each.
 /// It is an oracle: client secrets and refresh tokens can be read from it, because tests compare them with what an
 /// application kept. Its `Debug` prints none of them.
 #[derive(Clone)]

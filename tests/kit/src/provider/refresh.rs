@@ -6,6 +6,7 @@ use super::{
     builder::Rotation,
     client::TestClient,
     error::OAuthError,
+    grants::RefreshToken,
     request::Parameters,
     state::Shared,
     token::{Issue, answer, requested_scopes},
@@ -94,10 +95,31 @@ pub(super) fn refresh(
             replace,
         },
     );
-    if matches!(rotation, Rotation::ReplayWindow(_)) {
-        memory.grants.grant_mut(id).refresh_tokens[index].answer = Some(body.clone());
+    if let Rotation::ReplayWindow(window) = rotation {
+        keep_answer(
+            &mut memory.grants.grant_mut(id).refresh_tokens[..=index],
+            &body,
+            now.saturating_sub(window),
+        );
     }
     Ok(body)
+}
+
+/// Keeps the answer to the last of these tokens, and forgets those that nobody can get again.
+fn keep_answer(tokens: &mut [RefreshToken], body: &str, window_began: Duration) {
+    let Some((last, earlier)) = tokens.split_last_mut() else {
+        return;
+    };
+    last.answer = Some(body.to_owned());
+    for token in earlier
+        .iter_mut()
+        .rev()
+        .take_while(|token| token.answer.is_some())
+    {
+        if token.first_spent_at.is_some_and(|at| at < window_began) {
+            token.answer = None;
+        }
+    }
 }
 
 fn reuse(rotation: Rotation, since: Duration) -> Reuse {

@@ -238,6 +238,10 @@ async fn a_page_belongs_to_the_browser_that_asked_for_it() {
         .last()
         .clone();
     let stranger = provider.browser();
+    stranger
+        .follow(&authorize_url(&provider, &[]))
+        .await
+        .unwrap();
     assert_eq!(stranger.get(page.url.as_str()).await.unwrap().status, 404);
     let answer = stranger
         .post_form(
@@ -379,11 +383,73 @@ async fn it_ends_with_its_last_handle() {
     drop(provider);
     assert!(reqwest::get(&url).await.is_ok());
     copy.shutdown().await;
+    copy.shutdown().await;
     assert!(reqwest::get(&url).await.is_err());
     assert_eq!(
         copy.requests("/.well-known/openid-configuration"),
         1,
         "the oracle can still be asked"
+    );
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_closes_the_port() {
+    let provider = Provider::start().await.unwrap();
+    let address = provider.address();
+    drop(provider);
+    let refused = async {
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), refused)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn headless_logins_can_be_silent_once_there_is_a_session() {
+    let provider = headless().start().await.unwrap();
+    let browser = provider.browser();
+    let silent = authorize_url(&provider, &[("prompt", "none")]);
+    let refused = browser.callback(&silent, "").await.unwrap();
+    assert_eq!(
+        refused.parameter("error").as_deref(),
+        Some("login_required")
+    );
+    browser
+        .callback(&authorize_url(&provider, &[]), "")
+        .await
+        .unwrap();
+    assert!(
+        browser
+            .callback(&silent, "")
+            .await
+            .unwrap()
+            .parameter("code")
+            .is_some()
+    );
+    provider.auto_login(None);
+    let page = provider
+        .browser()
+        .follow(&authorize_url(&provider, &[]))
+        .await
+        .unwrap();
+    assert!(
+        page.last().body.contains("name=\"login\""),
+        "pages are shown again"
+    );
+}
+
+#[test]
+fn what_browsers_leave_behind_is_bounded() {
+    let mut kept = crate::provider::state::Bounded::default();
+    for number in 0..10_001 {
+        kept.insert(number.to_string(), number);
+    }
+    assert_eq!(
+        (kept.values().count(), kept.get("0"), kept.get("10000")),
+        (10_000, None, Some(&10_000))
     );
 }
 

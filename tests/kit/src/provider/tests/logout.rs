@@ -185,6 +185,11 @@ async fn nobody_is_sent_to_a_foreign_page() {
             ("post_logout_redirect_uri", "https://other.example/out"),
         ],
         vec![("post_logout_redirect_uri", RETURN_TO)],
+        vec![
+            hint,
+            ("client_id", "other"),
+            ("post_logout_redirect_uri", RETURN_TO),
+        ],
         vec![("client_id", "unknown")],
         vec![("id_token_hint", &tampered)],
         vec![("state", "1"), ("state", "2")],
