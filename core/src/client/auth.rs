@@ -149,19 +149,17 @@ pub(crate) fn negotiate(
         (Some(method), _, _) => method,
         (None, None, _) => AuthMethod::None,
         (None, Some(_), None) => AuthMethod::ClientSecretBasic,
-        (None, Some(_), Some(supported)) => [
-            AuthMethod::ClientSecretBasic,
-            AuthMethod::ClientSecretPost,
-        ]
-        .into_iter()
-        .find(|method| supported.iter().any(|name| name == method.as_str()))
-        .ok_or_else(|| {
-            let names: Vec<_> = supported
-                .iter()
-                .take(10)
-                .map(|name| crate::error::excerpt(name))
-                .collect();
-            Error::new(
+        (None, Some(_), Some(supported)) => {
+            [AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost]
+                .into_iter()
+                .find(|method| supported.iter().any(|name| name == method.as_str()))
+                .ok_or_else(|| {
+                    let names: Vec<_> = supported
+                        .iter()
+                        .take(10)
+                        .map(|name| crate::error::excerpt(name))
+                        .collect();
+                    Error::new(
                 ErrorCode::InvalidConfiguration,
                 Phase::Configure,
                 format!(
@@ -171,7 +169,8 @@ pub(crate) fn negotiate(
                 ),
             )
             .with_client(&client.name)
-        })?,
+                })?
+        }
     };
     let id = client.client_id.clone();
     let secret = || client.client_secret.clone().ok_or_else(missing_secret);
