@@ -8,7 +8,7 @@ mod settings;
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
-pub(crate) use settings::{ClientSettings, parameters};
+pub(crate) use settings::ClientSettings;
 
 use crate::{Error, ErrorCode, Phase, Result};
 

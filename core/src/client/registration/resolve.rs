@@ -8,7 +8,7 @@ use url::Url;
 use super::{Pkce, Placement, Registration, ResponseMode};
 use crate::{
     ConfigSource, Error, ErrorCode, Phase, ProviderProfile, Result, Secret,
-    client::{AuthMethod, ClientAuthentication},
+    client::{AuthMethod, ClientAuthentication, authorize, token_endpoint},
     config::{ClientSettings, invalid},
     http,
 };
@@ -320,6 +320,30 @@ fn check(client: Resolved) -> Result<Resolved> {
     }
     for scope in &client.scopes {
         check_scope(scope)?;
+    }
+    let protocol: [(&str, &[(String, String)], fn(&str) -> bool); 3] = [
+        (
+            "authorize_params",
+            &client.authorize_params,
+            authorize::is_protocol,
+        ),
+        (
+            "access_token_params",
+            &client.access_token_params,
+            token_endpoint::is_protocol,
+        ),
+        (
+            "refresh_token_params",
+            &client.refresh_token_params,
+            token_endpoint::is_protocol,
+        ),
+    ];
+    for (setting, parameters, is_protocol) in protocol {
+        if let Some((name, _)) = parameters.iter().find(|(name, _)| is_protocol(name)) {
+            return Err(invalid(format!(
+                "{setting} has {name}, which belongs to the protocol"
+            )));
+        }
     }
     Ok(client)
 }
