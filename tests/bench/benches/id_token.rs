@@ -2,6 +2,12 @@
 //!
 //! Run with `cargo bench -p tokenkeep-bench --bench id_token`.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::unimplemented,
+    reason = "a bench that cannot go on stops"
+)]
+
 use std::{hint::black_box, process::ExitCode, str::FromStr, sync::Arc, time::SystemTime};
 
 use aws_lc_rs::{
