@@ -3,7 +3,8 @@
 //   OIDC_CONFIG='{"clients": [...], "accessTokenTtl": 60}' node server.mjs
 //
 // OIDC_CONFIG: `clients` (oidc-provider's client metadata), `port` (default 0: any free one),
-// `accessTokenTtl` and `refreshTokenTtl` in seconds (default an hour and 14 days).
+// `accessTokenTtl` and `refreshTokenTtl` in seconds (default an hour and 14 days), `tokenDelay` in milliseconds: how long
+// the token endpoint waits before it looks at a request.
 // One line of JSON on standard output says where it is: {"issuer": "http://localhost:PORT"}.
 // It ends on SIGTERM, and as soon as its standard input closes: it can't outlive the test that started it.
 //
@@ -20,9 +21,13 @@ import Provider from 'oidc-provider';
 // Standard output belongs to the one line above.
 console.info = console.log = console.error;
 
-const { clients = [], port = 0, accessTokenTtl = 3600, refreshTokenTtl = 14 * 24 * 3600 } = JSON.parse(
-  process.env.OIDC_CONFIG ?? '{}',
-);
+const {
+  clients = [],
+  port = 0,
+  accessTokenTtl = 3600,
+  refreshTokenTtl = 14 * 24 * 3600,
+  tokenDelay = 0,
+} = JSON.parse(process.env.OIDC_CONFIG ?? '{}');
 
 const issued = new Map();
 const requests = [];
@@ -144,6 +149,7 @@ const provider = new Provider(issuer, {
 });
 
 provider.use(async (ctx, next) => {
+  if (ctx.path === '/token' && tokenDelay > 0) await new Promise((resolve) => setTimeout(resolve, tokenDelay));
   await next();
   if (ctx.path !== '/token' && ctx.path !== '/token/revocation') return;
   const { params, client } = ctx.oidc ?? {};
