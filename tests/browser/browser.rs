@@ -227,8 +227,7 @@ impl Window {
         })
         .await;
         eventually("back from the provider", PATIENCE, async || {
-            let url = self.client.current_url().await.ok()?;
-            self.is_home(&url).then_some(())
+            self.is_home(&self.client.current_url().await.ok()?).then_some(())
         })
         .await;
         self.record().await;
@@ -236,14 +235,15 @@ impl Window {
         self.find("signed-out").await;
     }
 
-    /// Does what the provider's pages ask for until they lead back to the demo.
+    /// Does what the provider's pages ask for until they lead back to the demo. There is always one: consent.
     async fn at_provider(&self, login: &str) {
         self.to_front().await;
+        let mut been_there = false;
         eventually("back at the demo from the provider", PATIENCE, async || {
-            let url = self.client.current_url().await.ok()?;
-            if self.is_home(&url) && !url.path().starts_with("/login") && !url.path().starts_with("/connect") {
-                return Some(());
+            if self.is_home(&self.client.current_url().await.ok()?) {
+                return been_there.then_some(());
             }
+            been_there = true;
             if let Ok(field) = self.client.find(Locator::Css("input[name=login]")).await {
                 let _ = field.clear().await;
                 field.send_keys(login).await.ok()?;

@@ -40,11 +40,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Asks until there is an answer, or fails after `limit` with `what`.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
-    what: &str,
-    limit: Duration,
-    mut ask: impl FnMut() -> F,
-) -> T {
+pub(crate) async fn eventually<T>(what: &str, limit: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask().await {

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(180);
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) setup: Setup,
-    pub(crate) test: fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub(crate) test: fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// `case!(module::function)` or `case!(module::function, setup)`: a test that is an async function of the world.
@@ -179,24 +179,24 @@ impl World {
 impl Case {
     /// Runs the test in a world of its own. An error says what failed and where to look.
     pub(crate) fn run(self) -> Result<(), String> {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        runtime.block_on(async {
-            let world = World::start(self.name, self.setup).await;
-            let mut world = Arc::new(world);
-            let test = tokio::spawn((self.test)(Arc::clone(&world)));
-            let mut failure = match tokio::time::timeout(LIMIT, test).await {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let mut world = Arc::new(World::start(self.name, self.setup).await);
+            let mut test = tokio::task::spawn_local((self.test)(Arc::clone(&world)));
+            let mut failure = match tokio::time::timeout(LIMIT, &mut test).await {
                 Ok(Ok(())) => None,
                 Ok(Err(panicked)) => Some(message(panicked)),
-                Err(_) => Some(format!("not done after {LIMIT:?}")),
+                Err(_) => {
+                    test.abort();
+                    let _ = test.await;
+                    Some(format!("not done after {LIMIT:?}"))
+                }
             };
             if let Some(failure) = &mut failure {
                 let kept = world.keep_failure(self.name).await;
                 failure.push_str(&format!("\nscreenshots, pages and logs: {kept}"));
             }
-            // A test that was cut off may hold on to its world; then the demo is killed and not asked.
-            if let Some(world) = Arc::get_mut(&mut world) {
-                world.demo.stop().await;
-            }
+            Arc::get_mut(&mut world).expect("the test has let go of its world").demo.stop().await;
             let leaks = world.finish().await;
             hand_over(&world.evidence.secrets());
             match (failure, leaks.is_empty()) {

@@ -33,7 +33,7 @@ const issued = new Map();
 const requests = [];
 
 function note(kind, value) {
-  if (typeof value === 'string' && value !== '') issued.set(value, kind);
+  if (typeof value === 'string' && value !== '' && !issued.has(value)) issued.set(value, kind);
 }
 
 // The adapter that comes with oidc-provider forgets after about a thousand entries; a long run needs all of them.
