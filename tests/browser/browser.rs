@@ -50,7 +50,11 @@ async fn log_in_refresh_log_out(world: Arc<World>) {
 
     let generation = window.generation("op").await;
     window.click_in_row("op", "refresh").await;
-    window.row("op", "has grown by one generation", |row| row.generation == generation + 1).await;
+    window
+        .row("op", "has grown by one generation", |row| {
+            row.generation == generation + 1
+        })
+        .await;
     assert_eq!(world.provider.token_requests("refresh_token").await, 1);
 
     window.log_out().await;
@@ -73,10 +77,16 @@ async fn two_tabs_log_in_at_once(world: Arc<World>) {
     first.find("signed-in-as").await;
     second.at_provider("alice").await;
     second.find("signed-in-as").await;
-    second.row("op", "is active", |row| row.state == "active").await;
+    second
+        .row("op", "is active", |row| row.state == "active")
+        .await;
     first.go("/").await;
     first.find("signed-in-as").await;
-    assert_eq!(world.provider.token_requests("authorization_code").await, 2, "each tab finished its own flow");
+    assert_eq!(
+        world.provider.token_requests("authorization_code").await,
+        2,
+        "each tab finished its own flow"
+    );
 }
 
 async fn live_feed_tells_of_a_refresh_in_another_tab(world: Arc<World>) {
@@ -86,7 +96,9 @@ async fn live_feed_tells_of_a_refresh_in_another_tab(world: Arc<World>) {
     let acting = watching.tab().await;
     acting.go("/").await;
     acting.click_in_row("op", "refresh").await;
-    watching.css("[data-test=live-feed] [data-kind=refreshed]").await;
+    watching
+        .css("[data-test=live-feed] [data-kind=refreshed]")
+        .await;
 }
 
 async fn call_the_api_and_connect_another_client(world: Arc<World>) {
@@ -98,8 +110,12 @@ async fn call_the_api_and_connect_another_client(world: Arc<World>) {
     window.go("/").await;
     window.click("connect-other").await;
     window.at_provider("alice").await;
-    window.row("other", "is there", |row| row.state == "active").await;
-    window.row("op", "is still there", |row| row.state == "active").await;
+    window
+        .row("other", "is there", |row| row.state == "active")
+        .await;
+    window
+        .row("op", "is still there", |row| row.state == "active")
+        .await;
 }
 
 async fn expire_and_revoke(world: Arc<World>) {
@@ -107,14 +123,24 @@ async fn expire_and_revoke(world: Arc<World>) {
     window.log_in("op", "alice").await;
     let generation = window.generation("op").await;
     window.click_in_row("op", "expire").await;
-    window.row("op", "is active after expire", |row| row.state == "active").await;
+    window
+        .row("op", "is active after expire", |row| row.state == "active")
+        .await;
     window.click_in_row("op", "api-call").await;
     window.text("api-result", "alice").await;
     window.go("/").await;
-    window.row("op", "was renewed by the call", |row| row.generation == generation + 1).await;
+    window
+        .row("op", "was renewed by the call", |row| {
+            row.generation == generation + 1
+        })
+        .await;
 
     window.click_in_row("op", "revoke").await;
-    window.row("op", "is not active after revoke", |row| row.state != "active").await;
+    window
+        .row("op", "is not active after revoke", |row| {
+            row.state != "active"
+        })
+        .await;
 }
 
 async fn refused_consent_is_explained(world: Arc<World>) {
@@ -122,7 +148,9 @@ async fn refused_consent_is_explained(world: Arc<World>) {
     window.go("/login/op").await;
     window.css("input[name=login]").await;
     window.click_css(".login-help a").await;
-    window.css("[data-test=error][data-error=access_denied]").await;
+    window
+        .css("[data-test=error][data-error=access_denied]")
+        .await;
     window.go("/").await;
     window.find("signed-out").await;
 }
@@ -132,13 +160,19 @@ async fn everything_works_without_javascript(world: Arc<World>) {
     window.log_in("op", "alice").await;
     let generation = window.generation("op").await;
     window.click_in_row("op", "refresh").await;
-    window.row("op", "has grown by one generation", |row| row.generation == generation + 1).await;
+    window
+        .row("op", "has grown by one generation", |row| {
+            row.generation == generation + 1
+        })
+        .await;
     window.click_in_row("op", "api-call").await;
     window.text("api-result", "alice").await;
     window.go("/").await;
     window.click("connect-other").await;
     window.at_provider("alice").await;
-    window.row("other", "is there", |row| row.state == "active").await;
+    window
+        .row("other", "is there", |row| row.state == "active")
+        .await;
     window.log_out().await;
 }
 
@@ -185,22 +219,36 @@ impl Window {
     async fn open(world: &Arc<World>, javascript: bool) -> Self {
         let client = world.browser(javascript).await;
         let handle = client.window().await.unwrap();
-        Self { world: Arc::clone(world), client, handle }
+        Self {
+            world: Arc::clone(world),
+            client,
+            handle,
+        }
     }
 
     /// Another tab of the same browser: the same cookies.
     async fn tab(&self) -> Self {
         let handle = self.client.new_window(true).await.unwrap().handle;
-        Self { world: Arc::clone(&self.world), client: self.client.clone(), handle }
+        Self {
+            world: Arc::clone(&self.world),
+            client: self.client.clone(),
+            handle,
+        }
     }
 
     async fn to_front(&self) {
-        self.client.switch_to_window(self.handle.clone()).await.unwrap();
+        self.client
+            .switch_to_window(self.handle.clone())
+            .await
+            .unwrap();
     }
 
     async fn go(&self, path: &str) {
         self.to_front().await;
-        self.client.goto(self.world.demo.url(path).as_str()).await.unwrap();
+        self.client
+            .goto(self.world.demo.url(path).as_str())
+            .await
+            .unwrap();
         self.record().await;
     }
 
@@ -210,24 +258,30 @@ impl Window {
         self.click(&format!("login-{client}")).await;
         self.at_provider(login).await;
         self.text("signed-in-as", login).await;
-        self.row(client, "is active", |row| row.state == "active").await;
+        self.row(client, "is active", |row| row.state == "active")
+            .await;
     }
 
     /// Logs out from the start page, agreeing to what the provider asks.
     async fn log_out(&self) {
         self.go("/").await;
         self.click("logout").await;
-        eventually("the provider asks whether to sign out", PATIENCE, async || {
-            let url = self.client.current_url().await.ok()?;
-            if self.is_home(&url) {
-                self.try_click("[data-test=logout]").await?;
-                return None;
-            }
-            self.try_click("button[name=logout][value=yes]").await
-        })
+        eventually(
+            "the provider asks whether to sign out",
+            PATIENCE,
+            async || {
+                let url = self.client.current_url().await.ok()?;
+                if self.is_home(&url) {
+                    self.try_click("[data-test=logout]").await?;
+                    return None;
+                }
+                self.try_click("button[name=logout][value=yes]").await
+            },
+        )
         .await;
         eventually("back from the provider", PATIENCE, async || {
-            self.is_home(&self.client.current_url().await.ok()?).then_some(())
+            self.is_home(&self.client.current_url().await.ok()?)
+                .then_some(())
         })
         .await;
         self.record().await;
@@ -247,10 +301,19 @@ impl Window {
             if let Ok(field) = self.client.find(Locator::Css("input[name=login]")).await {
                 let _ = field.clear().await;
                 field.send_keys(login).await.ok()?;
-                let password = self.client.find(Locator::Css("input[name=password]")).await.ok()?;
+                let password = self
+                    .client
+                    .find(Locator::Css("input[name=password]"))
+                    .await
+                    .ok()?;
                 password.send_keys("any").await.ok()?;
                 self.try_click("button[type=submit]").await?;
-            } else if self.client.find(Locator::Css("input[name=prompt][value=consent]")).await.is_ok() {
+            } else if self
+                .client
+                .find(Locator::Css("input[name=prompt][value=consent]"))
+                .await
+                .is_ok()
+            {
                 self.try_click("button[type=submit]").await?;
             }
             None
@@ -270,7 +333,10 @@ impl Window {
 
     async fn css(&self, css: &str) {
         self.to_front().await;
-        eventually(&format!("{css} on the page"), PATIENCE, async || self.client.find(Locator::Css(css)).await.ok()).await;
+        eventually(&format!("{css} on the page"), PATIENCE, async || {
+            self.client.find(Locator::Css(css)).await.ok()
+        })
+        .await;
         self.record().await;
     }
 
@@ -279,7 +345,14 @@ impl Window {
         self.to_front().await;
         let css = format!("[data-test=\"{hook}\"]");
         eventually(&format!("{part} in {css}"), PATIENCE, async || {
-            let text = self.client.find(Locator::Css(&css)).await.ok()?.text().await.ok()?;
+            let text = self
+                .client
+                .find(Locator::Css(&css))
+                .await
+                .ok()?
+                .text()
+                .await
+                .ok()?;
             text.contains(part).then_some(())
         })
         .await;
@@ -291,28 +364,44 @@ impl Window {
     }
 
     async fn click_in_row(&self, client: &str, hook: &str) {
-        self.click_css(&format!("[data-test=token-row][data-client=\"{client}\"] [data-test=\"{hook}\"]")).await;
+        self.click_css(&format!(
+            "[data-test=token-row][data-client=\"{client}\"] [data-test=\"{hook}\"]"
+        ))
+        .await;
     }
 
     async fn click_css(&self, css: &str) {
         self.to_front().await;
-        eventually(&format!("{css} to click on"), PATIENCE, async || self.try_click(css).await).await;
+        eventually(&format!("{css} to click on"), PATIENCE, async || {
+            self.try_click(css).await
+        })
+        .await;
     }
 
     async fn try_click(&self, css: &str) -> Option<()> {
-        self.client.find(Locator::Css(css)).await.ok()?.click().await.ok()
+        self.client
+            .find(Locator::Css(css))
+            .await
+            .ok()?
+            .click()
+            .await
+            .ok()
     }
 
     /// Waits until the row of a client is as it should be.
     async fn row(&self, client: &str, what: &str, is: impl Fn(&Row) -> bool) -> Row {
         self.to_front().await;
         let css = format!("[data-test=token-row][data-client=\"{client}\"]");
-        let row = eventually(&format!("the row of {client} {what}"), PATIENCE, async || {
-            let element = self.client.find(Locator::Css(&css)).await.ok()?;
-            let generation = element.attr("data-generation").await.ok()??.parse().ok()?;
-            let state = element.attr("data-state").await.ok()??;
-            Some(Row { generation, state }).filter(&is)
-        })
+        let row = eventually(
+            &format!("the row of {client} {what}"),
+            PATIENCE,
+            async || {
+                let element = self.client.find(Locator::Css(&css)).await.ok()?;
+                let generation = element.attr("data-generation").await.ok()??.parse().ok()?;
+                let state = element.attr("data-state").await.ok()??;
+                Some(Row { generation, state }).filter(&is)
+            },
+        )
         .await;
         self.record().await;
         row
@@ -324,9 +413,16 @@ impl Window {
 
     /// Nothing stands out to the right. Keeps a picture to look at.
     async fn fits(&self, name: &str) {
-        let width = self.client.execute("return document.documentElement.scrollWidth", Vec::new()).await.unwrap();
+        let width = self
+            .client
+            .execute("return document.documentElement.scrollWidth", Vec::new())
+            .await
+            .unwrap();
         self.world.picture(&self.client, name).await;
-        assert!(width.as_u64().is_some_and(|width| width <= 360), "{name} is {width} wide on a phone of 360");
+        assert!(
+            width.as_u64().is_some_and(|width| width <= 360),
+            "{name} is {width} wide on a phone of 360"
+        );
     }
 
     /// How bright the text is, of 255, for people who prefer this color scheme.
@@ -335,18 +431,28 @@ impl Window {
         self.devtools("Emulation.setEmulatedMedia", features).await;
         self.world.picture(&self.client, scheme).await;
         let script = "return getComputedStyle(document.body).color.match(/[0-9.]+/g).slice(0, 3).map(Number)";
-        let parts: Vec<f64> = serde_json::from_value(self.client.execute(script, Vec::new()).await.unwrap()).unwrap();
+        let parts: Vec<f64> =
+            serde_json::from_value(self.client.execute(script, Vec::new()).await.unwrap()).unwrap();
         0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2]
     }
 
     async fn devtools(&self, cmd: &'static str, params: Value) {
         self.to_front().await;
-        self.client.issue_cmd(Devtools { cmd, params }).await.unwrap();
+        self.client
+            .issue_cmd(Devtools { cmd, params })
+            .await
+            .unwrap();
     }
 
     /// Keeps the page as evidence, if it is one of ours.
     async fn record(&self) {
-        let seen: Result<_, CmdError> = async { Ok((self.client.current_url().await?, self.client.source().await?)) }.await;
+        let seen: Result<_, CmdError> = async {
+            Ok((
+                self.client.current_url().await?,
+                self.client.source().await?,
+            ))
+        }
+        .await;
         if let Ok((url, source)) = seen
             && self.is_home(&url)
         {
@@ -364,10 +470,16 @@ struct Devtools {
 
 impl WebDriverCompatibleCommand for Devtools {
     fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+        base.join(&format!(
+            "session/{}/goog/cdp/execute",
+            session.unwrap_or_default()
+        ))
     }
 
     fn method_and_body(&self, _: &Url) -> (reqwest::Method, Option<String>) {
-        (reqwest::Method::POST, Some(json!({"cmd": self.cmd, "params": self.params}).to_string()))
+        (
+            reqwest::Method::POST,
+            Some(json!({"cmd": self.cmd, "params": self.params}).to_string()),
+        )
     }
 }

@@ -16,7 +16,10 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// Something that the application showed to somebody.
     pub(crate) fn page(&self, place: impl Into<String>, text: &str) {
-        self.pages.lock().unwrap().push((place.into(), text.to_owned()));
+        self.pages
+            .lock()
+            .unwrap()
+            .push((place.into(), text.to_owned()));
     }
 
     /// A value that must be nowhere in it.
@@ -34,11 +37,20 @@ impl Evidence {
         let pages = self.pages.lock().unwrap();
         let mut leaks = Vec::new();
         for (place, text) in pages.iter() {
-            leaks.extend(found(&secrets, text.as_bytes()).map(|(kind, _)| format!("{kind} on the page {place}")));
+            leaks.extend(
+                found(&secrets, text.as_bytes())
+                    .map(|(kind, _)| format!("{kind} on the page {place}")),
+            );
         }
         for file in files {
-            let Ok(bytes) = std::fs::read(file) else { continue };
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let Ok(bytes) = std::fs::read(file) else {
+                continue;
+            };
+            let name = file
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             for (kind, at) in found(&secrets, &bytes) {
                 let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
                 leaks.push(format!("{kind} in {name}, line {line}"));
@@ -48,13 +60,23 @@ impl Evidence {
     }
 
     pub(crate) fn secrets(&self) -> Vec<String> {
-        self.secrets.lock().unwrap().iter().map(|(_, value)| value.clone()).collect()
+        self.secrets
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 }
 
-fn found<'a>(secrets: &'a [(String, String)], text: &'a [u8]) -> impl Iterator<Item = (&'a str, usize)> {
+fn found<'a>(
+    secrets: &'a [(String, String)],
+    text: &'a [u8],
+) -> impl Iterator<Item = (&'a str, usize)> {
     secrets.iter().filter_map(|(kind, value)| {
-        let at = text.windows(value.len()).position(|window| window == value.as_bytes())?;
+        let at = text
+            .windows(value.len())
+            .position(|window| window == value.as_bytes())?;
         Some((kind.as_str(), at))
     })
 }

@@ -30,7 +30,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let ready = std::env::var_os("TOKENKEEP_BROWSER_TESTS").is_some();
     if !ready && !arguments.list {
-        println!("These tests need a browser and a certified provider: `tests/run` installs both and runs them.");
+        println!(
+            "These tests need a browser and a certified provider: `tests/run` installs both and runs them."
+        );
     }
     let trials = provider::cases()
         .into_iter()

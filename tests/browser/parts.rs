@@ -19,7 +19,9 @@ const START: Duration = Duration::from_secs(30);
 /// A program that ends with its parent.
 pub(crate) fn program(path: impl AsRef<Path>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL", "--"]).arg(path.as_ref());
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(path.as_ref());
     command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }
@@ -40,7 +42,11 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Asks until there is an answer, or fails after `limit` with `what`.
-pub(crate) async fn eventually<T>(what: &str, limit: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = ask().await {
@@ -92,12 +98,19 @@ impl Provider {
     pub(crate) async fn issued(&self) -> Vec<(String, String)> {
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let list = self.list("/-/issued").await;
-        list.iter().map(|entry| (text(&entry["kind"]), text(&entry["value"]))).collect()
+        list.iter()
+            .map(|entry| (text(&entry["kind"]), text(&entry["value"])))
+            .collect()
     }
 
     /// The values of one kind, in the order in which they were issued.
     pub(crate) async fn issued_of(&self, kind: &str) -> Vec<String> {
-        self.issued().await.into_iter().filter(|(of, _)| of == kind).map(|(_, value)| value).collect()
+        self.issued()
+            .await
+            .into_iter()
+            .filter(|(of, _)| of == kind)
+            .map(|(_, value)| value)
+            .collect()
     }
 
     /// How many requests of a grant type the token endpoint has answered.
@@ -119,7 +132,12 @@ impl Provider {
     }
 
     /// A request of a client at an endpoint of the provider, past the demo.
-    pub(crate) async fn ask(&self, path: &str, client: (&str, &str), form: &[(&str, &str)]) -> (u16, Value) {
+    pub(crate) async fn ask(
+        &self,
+        path: &str,
+        client: (&str, &str),
+        form: &[(&str, &str)],
+    ) -> (u16, Value) {
         let answer = self
             .http
             .post(self.url(path))
@@ -160,11 +178,23 @@ pub(crate) struct Demo {
 
 impl Demo {
     /// Starts it at `port` with nothing in its environment but what is given here.
-    pub(crate) async fn start(port: u16, store: &Path, environment: &[(String, String)], log: &Path) -> Self {
-        let demo = std::env::var_os("TOKENKEEP_DEMO").expect("TOKENKEEP_DEMO names the demo's binary");
+    pub(crate) async fn start(
+        port: u16,
+        store: &Path,
+        environment: &[(String, String)],
+        log: &Path,
+    ) -> Self {
+        let demo =
+            std::env::var_os("TOKENKEEP_DEMO").expect("TOKENKEEP_DEMO names the demo's binary");
         let out = File::options().create(true).append(true).open(log).unwrap();
         let mut process = program(demo)
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--provider", "none", "--store"])
+            .args([
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+                "--provider",
+                "none",
+                "--store",
+            ])
             .arg(format!("sqlite:{}", store.display()))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -179,12 +209,24 @@ impl Demo {
         let start = Instant::now();
         loop {
             if let Some(status) = process.try_wait().unwrap() {
-                panic!("the demo ended at once ({status}):\n{}", last_lines(log, 30));
+                panic!(
+                    "the demo ended at once ({status}):\n{}",
+                    last_lines(log, 30)
+                );
             }
-            if http.get(health.clone()).send().await.is_ok_and(|answer| answer.status() == 200) {
+            if http
+                .get(health.clone())
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status() == 200)
+            {
                 break;
             }
-            assert!(start.elapsed() < START, "the demo is not ready after {START:?}:\n{}", last_lines(log, 30));
+            assert!(
+                start.elapsed() < START,
+                "the demo is not ready after {START:?}:\n{}",
+                last_lines(log, 30)
+            );
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         Self { base, process }
@@ -199,7 +241,10 @@ impl Demo {
         if let Some(id) = self.process.id() {
             let _ = Command::new("kill").arg(id.to_string()).status().await;
         }
-        if tokio::time::timeout(Duration::from_secs(10), self.process.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(10), self.process.wait())
+            .await
+            .is_err()
+        {
             let _ = self.process.kill().await;
             panic!("the demo did not end within 10 s after SIGTERM");
         }
@@ -207,7 +252,9 @@ impl Demo {
 }
 
 fn last_lines(log: &Path, count: usize) -> String {
-    let text = std::fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let text = std::fs::read(log)
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
@@ -226,9 +273,14 @@ impl Chromium {
     pub(crate) async fn start(javascript: bool, log: &Path) -> Self {
         let profile = tempfile::tempdir().unwrap();
         if !javascript {
-            let preferences = json!({"profile": {"managed_default_content_settings": {"javascript": 2}}});
+            let preferences =
+                json!({"profile": {"managed_default_content_settings": {"javascript": 2}}});
             std::fs::create_dir(profile.path().join("Default")).unwrap();
-            std::fs::write(profile.path().join("Default/Preferences"), preferences.to_string()).unwrap();
+            std::fs::write(
+                profile.path().join("Default/Preferences"),
+                preferences.to_string(),
+            )
+            .unwrap();
         }
         let out = File::options().create(true).append(true).open(log).unwrap();
         let browser = program(variable("CHROMIUM", "chromium"))
@@ -271,7 +323,10 @@ impl Chromium {
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
         let address = tokio::time::timeout(START, async {
             while let Some(line) = lines.next_line().await.unwrap() {
-                if let Some((_, port)) = line.trim_end_matches('.').split_once("successfully on port ") {
+                if let Some((_, port)) = line
+                    .trim_end_matches('.')
+                    .split_once("successfully on port ")
+                {
                     return format!("http://127.0.0.1:{port}");
                 }
             }
@@ -281,12 +336,23 @@ impl Chromium {
         .expect("chromedriver starts in time");
 
         let options = json!({"debuggerAddress": debugger});
-        let client = fantoccini::ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
-            .capabilities([("goog:chromeOptions".to_owned(), options)].into_iter().collect())
-            .connect(&address)
-            .await
-            .expect("chromedriver opens a session");
-        Self { client, _browser: browser, _driver: driver, _profile: profile }
+        let client = fantoccini::ClientBuilder::new(
+            hyper_util::client::legacy::connect::HttpConnector::new(),
+        )
+        .capabilities(
+            [("goog:chromeOptions".to_owned(), options)]
+                .into_iter()
+                .collect(),
+        )
+        .connect(&address)
+        .await
+        .expect("chromedriver opens a session");
+        Self {
+            client,
+            _browser: browser,
+            _driver: driver,
+            _profile: profile,
+        }
     }
 }
 

@@ -43,14 +43,34 @@ async fn login_answers_as_the_contract_says(world: Arc<World>) {
     let login = alice.log_in("op", "alice").await;
     assert_members(
         &login,
-        &["client", "owner", "claims", "userinfo", "scopes", "token_type", "expires_at", "refreshable"],
+        &[
+            "client",
+            "owner",
+            "claims",
+            "userinfo",
+            "scopes",
+            "token_type",
+            "expires_at",
+            "refreshable",
+        ],
     );
     assert_eq!(login["client"], "op");
     assert_eq!(login["claims"]["sub"], "alice");
-    assert_eq!(login["claims"]["iss"], world.provider.issuer.as_str().trim_end_matches('/'));
+    assert_eq!(
+        login["claims"]["iss"],
+        world.provider.issuer.as_str().trim_end_matches('/')
+    );
     assert_eq!(login["refreshable"], true);
-    assert!(login["token_type"].as_str().unwrap().eq_ignore_ascii_case("bearer"));
-    assert_eq!(texts(&login["scopes"]), ["email", "offline_access", "openid", "profile"]);
+    assert!(
+        login["token_type"]
+            .as_str()
+            .unwrap()
+            .eq_ignore_ascii_case("bearer")
+    );
+    assert_eq!(
+        texts(&login["scopes"]),
+        ["email", "offline_access", "openid", "profile"]
+    );
 
     let tokens = alice.tokens().await;
     assert_members(&tokens, &["owner", "csrf", "tokens"]);
@@ -68,7 +88,11 @@ async fn login_answers_as_the_contract_says(world: Arc<World>) {
     assert_eq!(userinfo["userinfo"]["email"], "alice@example.test");
     assert_eq!(world.provider.token_requests("authorization_code").await, 1);
     assert_eq!(world.provider.token_requests("refresh_token").await, 0);
-    assert_eq!(world.provider.issued_of("code_verifier").await.len(), 1, "PKCE was used");
+    assert_eq!(
+        world.provider.issued_of("code_verifier").await.len(),
+        1,
+        "PKCE was used"
+    );
 
     let health = alice.get("/healthz").await.expect(200);
     assert_members(&health, &["status", "store"]);
@@ -79,40 +103,71 @@ async fn login_without_session_is_asked_for(world: Arc<World>) {
     for path in ["/tokens", "/userinfo/op", "/events"] {
         nobody.get(path).await.expect_error(401, "not_signed_in");
     }
-    nobody.get("/login/nope").await.expect_error(404, "unknown_client");
+    nobody
+        .get("/login/nope")
+        .await
+        .expect_error(404, "unknown_client");
     assert_eq!(nobody.page("/").await.status, 200);
 }
 
 async fn return_to_stays_at_home(world: Arc<World>) {
     let alice = world.person();
-    for away in ["https://evil.example/", "//evil.example/", "/\\evil.example/", "javascript:alert(1)"] {
+    for away in [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example/",
+        "javascript:alert(1)",
+    ] {
         let mut url = world.demo.url("/login/op");
         url.query_pairs_mut().append_pair("return_to", away);
         let path = format!("{}?{}", url.path(), url.query().unwrap());
         let start = alice.page(&path).await;
         if start.status == 400 {
-            alice.get(&path).await.expect_error(400, "invalid_return_to");
+            alice
+                .get(&path)
+                .await
+                .expect_error(400, "invalid_return_to");
             continue;
         }
         let callback = alice.at_provider(start.expect_redirect(), ALICE).await;
-        let end = alice.send(alice.request(Method::GET, callback).header(ACCEPT, "text/html")).await;
+        let end = alice
+            .send(
+                alice
+                    .request(Method::GET, callback)
+                    .header(ACCEPT, "text/html"),
+            )
+            .await;
         assert_eq!(end.expect_redirect(), world.demo.url("/"), "after {away}");
     }
 
-    let start = alice.page("/login/op?return_to=/healthz").await.expect_redirect();
+    let start = alice
+        .page("/login/op?return_to=/healthz")
+        .await
+        .expect_redirect();
     let callback = alice.at_provider(start, ALICE).await;
-    let end = alice.send(alice.request(Method::GET, callback).header(ACCEPT, "text/html")).await;
+    let end = alice
+        .send(
+            alice
+                .request(Method::GET, callback)
+                .header(ACCEPT, "text/html"),
+        )
+        .await;
     assert_eq!(end.expect_redirect(), world.demo.url("/healthz"));
 }
 
 async fn denied_consent(world: Arc<World>) {
     let alice = world.person();
-    let callback = alice.authorize("/login/op", AtProvider::Refuse { login: "alice" }).await;
+    let callback = alice
+        .authorize("/login/op", AtProvider::Refuse { login: "alice" })
+        .await;
     let denied = alice.callback(&callback).await;
     assert!((400..=403).contains(&denied.status), "{}", denied.status);
     let error = denied.expect_error(denied.status, "access_denied");
     assert_eq!(error["client"], "op");
-    alice.get("/tokens").await.expect_error(401, "not_signed_in");
+    alice
+        .get("/tokens")
+        .await
+        .expect_error(401, "not_signed_in");
     assert_eq!(world.provider.token_requests("authorization_code").await, 0);
 }
 
@@ -120,16 +175,33 @@ async fn callback_is_good_once(world: Arc<World>) {
     let alice = world.person();
     let callback = alice.authorize("/login/op", ALICE).await;
     alice.callback(&callback).await.expect(200);
-    alice.callback(&callback).await.expect_error(400, "state_mismatch");
-    assert_eq!(world.provider.token_requests("authorization_code").await, 1, "the replay went nowhere");
-    assert_eq!(alice.token("op").await["state"], "active", "the replay cost nothing");
+    alice
+        .callback(&callback)
+        .await
+        .expect_error(400, "state_mismatch");
+    assert_eq!(
+        world.provider.token_requests("authorization_code").await,
+        1,
+        "the replay went nowhere"
+    );
+    assert_eq!(
+        alice.token("op").await["state"],
+        "active",
+        "the replay cost nothing"
+    );
 }
 
 async fn callback_of_another_browser(world: Arc<World>) {
     let (alice, mallory) = (world.person(), world.person());
     let callback = alice.authorize("/login/op", ALICE).await;
-    mallory.callback(&callback).await.expect_error(400, "state_mismatch");
-    mallory.get("/tokens").await.expect_error(401, "not_signed_in");
+    mallory
+        .callback(&callback)
+        .await
+        .expect_error(400, "state_mismatch");
+    mallory
+        .get("/tokens")
+        .await
+        .expect_error(401, "not_signed_in");
     assert_eq!(world.provider.token_requests("authorization_code").await, 0);
     alice.callback(&callback).await.expect(200);
 }
@@ -147,7 +219,11 @@ async fn rotation(world: Arc<World>) {
         generation += 1;
         assert_eq!(world.provider.token_requests("refresh_token").await, spent);
     }
-    assert_eq!(distinct(world.provider.issued_of("RefreshToken").await), 4, "each refresh brought a new one");
+    assert_eq!(
+        distinct(world.provider.issued_of("RefreshToken").await),
+        4,
+        "each refresh brought a new one"
+    );
     alice.get("/userinfo/op").await.expect(200);
 }
 
@@ -156,12 +232,20 @@ async fn four_refreshes_at_once_are_one(world: Arc<World>) {
     alice.log_in("op", "alice").await;
     let generation = alice.token("op").await["generation"].as_u64().unwrap();
 
-    let refresh = || async { alice.post("/tokens/op/refresh").await.expect(200)["generation"].as_u64().unwrap() };
+    let refresh = || async {
+        alice.post("/tokens/op/refresh").await.expect(200)["generation"]
+            .as_u64()
+            .unwrap()
+    };
     let (a, b, c, d) = tokio::join!(refresh(), refresh(), refresh(), refresh());
     assert_eq!([a, b, c, d], [generation + 1; 4]);
     assert_eq!(world.provider.token_requests("refresh_token").await, 1);
     alice.get("/userinfo/op").await.expect(200);
-    assert_eq!(alice.token("op").await["state"], "active", "the family lives");
+    assert_eq!(
+        alice.token("op").await["state"],
+        "active",
+        "the family lives"
+    );
 }
 
 async fn two_processes_refresh_once(world: Arc<World>) {
@@ -171,17 +255,30 @@ async fn two_processes_refresh_once(world: Arc<World>) {
     let second = world.second_demo().await;
     let csrf = alice.tokens().await["csrf"].as_str().unwrap().to_owned();
 
-    let there = |path: &str, method| alice.request(method, second.url(path)).header(ACCEPT, "application/json");
+    let there = |path: &str, method| {
+        alice
+            .request(method, second.url(path))
+            .header(ACCEPT, "application/json")
+    };
     let refresh = || async {
-        let reply = alice.send(there("/tokens/op/refresh", Method::POST).header("x-csrf-token", &csrf)).await;
+        let reply = alice
+            .send(there("/tokens/op/refresh", Method::POST).header("x-csrf-token", &csrf))
+            .await;
         reply.expect(200)["generation"].as_u64().unwrap()
     };
-    let here = || async { alice.post("/tokens/op/refresh").await.expect(200)["generation"].as_u64().unwrap() };
+    let here = || async {
+        alice.post("/tokens/op/refresh").await.expect(200)["generation"]
+            .as_u64()
+            .unwrap()
+    };
     let (a, b, c, d) = tokio::join!(here(), refresh(), here(), refresh());
     assert_eq!([a, b, c, d], [generation + 1; 4]);
     assert_eq!(world.provider.token_requests("refresh_token").await, 1);
     alice.get("/userinfo/op").await.expect(200);
-    alice.send(there("/userinfo/op", Method::GET)).await.expect(200);
+    alice
+        .send(there("/userinfo/op", Method::GET))
+        .await
+        .expect(200);
 }
 
 async fn reuse_outside_ends_the_grant(world: Arc<World>) {
@@ -192,9 +289,15 @@ async fn reuse_outside_ends_the_grant(world: Arc<World>) {
     // Somebody spends a refresh token of the past: a certified provider ends the whole family.
     let spent = world.provider.issued_of("RefreshToken").await.remove(0);
     let op = (world.op.0.as_str(), world.op.1.as_str());
-    let form = [("grant_type", "refresh_token"), ("refresh_token", spent.as_str())];
+    let form = [
+        ("grant_type", "refresh_token"),
+        ("refresh_token", spent.as_str()),
+    ];
     let (status, answer) = world.provider.ask("/token", op, &form).await;
-    assert_eq!((status, answer["error"].as_str()), (400, Some("invalid_grant")));
+    assert_eq!(
+        (status, answer["error"].as_str()),
+        (400, Some("invalid_grant"))
+    );
 
     let refused = alice.post("/tokens/op/refresh").await;
     assert_eq!(refused.status, 401, "{}", refused.body);
@@ -215,12 +318,19 @@ async fn expired_token_is_renewed_by_the_next_call(world: Arc<World>) {
     let expired = alice.post("/tokens/op/expire").await.expect(200);
     assert_row(&expired);
     assert_eq!(expired["state"], "active");
-    assert_eq!(world.provider.token_requests("refresh_token").await, 0, "expire asks nobody");
+    assert_eq!(
+        world.provider.token_requests("refresh_token").await,
+        0,
+        "expire asks nobody"
+    );
 
     let userinfo = alice.get("/userinfo/op").await.expect(200);
     assert_eq!(userinfo["userinfo"]["sub"], "alice");
     let after = alice.token("op").await;
-    assert_eq!(after["generation"].as_u64().unwrap(), before["generation"].as_u64().unwrap() + 1);
+    assert_eq!(
+        after["generation"].as_u64().unwrap(),
+        before["generation"].as_u64().unwrap() + 1
+    );
     assert_eq!(world.provider.token_requests("refresh_token").await, 1);
 }
 
@@ -239,12 +349,19 @@ async fn revoked_token_asks_for_a_login(world: Arc<World>) {
     assert_eq!(error["client"], "op", "{error}");
 
     let op = (world.op.0.as_str(), world.op.1.as_str());
-    eventually("the provider has revoked the refresh token", Duration::from_secs(10), async || {
-        let token = world.provider.issued_of("RefreshToken").await.remove(0);
-        let (status, answer) = world.provider.ask("/token/introspection", op, &[("token", &token)]).await;
-        assert_eq!(status, 200);
-        (answer["active"] == false).then_some(())
-    })
+    eventually(
+        "the provider has revoked the refresh token",
+        Duration::from_secs(10),
+        async || {
+            let token = world.provider.issued_of("RefreshToken").await.remove(0);
+            let (status, answer) = world
+                .provider
+                .ask("/token/introspection", op, &[("token", &token)])
+                .await;
+            assert_eq!(status, 200);
+            (answer["active"] == false).then_some(())
+        },
+    )
     .await;
     assert!(world.provider.revocations().await >= 1);
     assert_eq!(world.provider.token_requests("refresh_token").await, 0);
@@ -256,10 +373,19 @@ async fn connect_another_client(world: Arc<World>) {
     let callback = alice.authorize("/connect/other", ALICE).await;
     let connected = alice.callback(&callback).await.expect(200);
     assert_eq!(connected["client"], "other");
-    assert_eq!(connected["owner"], owner, "the grant is the signed-in owner's");
+    assert_eq!(
+        connected["owner"], owner,
+        "the grant is the signed-in owner's"
+    );
     assert_eq!(alice.tokens().await["tokens"].as_array().unwrap().len(), 2);
-    assert_eq!(alice.get("/userinfo/other").await.expect(200)["userinfo"]["sub"], "alice");
-    assert_eq!(alice.post("/tokens/other/refresh").await.expect(200)["client"], "other");
+    assert_eq!(
+        alice.get("/userinfo/other").await.expect(200)["userinfo"]["sub"],
+        "alice"
+    );
+    assert_eq!(
+        alice.post("/tokens/other/refresh").await.expect(200)["client"],
+        "other"
+    );
 }
 
 async fn api_calls_stay_at_the_api(world: Arc<World>) {
@@ -270,9 +396,17 @@ async fn api_calls_stay_at_the_api(world: Arc<World>) {
     let missing = alice.get("/api/op/no-such-thing").await;
     assert_eq!(missing.status, 404, "the API's own answer is passed on");
 
-    for path in ["/api/op//evil.example/me", "/api/op/https://evil.example/me", "/api/op//127.0.0.1:9/me"] {
+    for path in [
+        "/api/op//evil.example/me",
+        "/api/op/https://evil.example/me",
+        "/api/op//127.0.0.1:9/me",
+    ] {
         let refused = alice.get(path).await;
-        assert!((400..500).contains(&refused.status), "{path} answered {}", refused.status);
+        assert!(
+            (400..500).contains(&refused.status),
+            "{path} answered {}",
+            refused.status
+        );
         assert_error_form(&refused.json());
     }
 }
@@ -280,9 +414,16 @@ async fn api_calls_stay_at_the_api(world: Arc<World>) {
 async fn posts_need_the_csrf_token(world: Arc<World>) {
     let alice = world.person();
     alice.log_in("op", "alice").await;
-    for path in ["/tokens/op/refresh", "/tokens/op/expire", "/tokens/op/revoke", "/logout"] {
+    for path in [
+        "/tokens/op/refresh",
+        "/tokens/op/expire",
+        "/tokens/op/revoke",
+        "/logout",
+    ] {
         for token in [None, Some("wrong")] {
-            let mut request = alice.request(Method::POST, world.demo.url(path)).header(ACCEPT, "application/json");
+            let mut request = alice
+                .request(Method::POST, world.demo.url(path))
+                .header(ACCEPT, "application/json");
             if let Some(token) = token {
                 request = request.header("x-csrf-token", token);
             }
@@ -296,7 +437,9 @@ async fn posts_need_the_csrf_token(world: Arc<World>) {
 async fn events_tell_of_a_refresh(world: Arc<World>) {
     let alice = world.person();
     let owner = alice.log_in("op", "alice").await["owner"].clone();
-    let events = alice.request(Method::GET, world.demo.url("/events")).header(ACCEPT, "text/event-stream");
+    let events = alice
+        .request(Method::GET, world.demo.url("/events"))
+        .header(ACCEPT, "text/event-stream");
     let mut events = events.send().await.unwrap();
     assert_eq!(events.status(), 200);
     let row = alice.post("/tokens/op/refresh").await.expect(200);
@@ -306,11 +449,16 @@ async fn events_tell_of_a_refresh(world: Arc<World>) {
         loop {
             let chunk = events.chunk().await.unwrap().expect("the stream goes on");
             text.push_str(&String::from_utf8_lossy(&chunk));
-            let seen = text.split("\n\n").filter(|block| block.contains("event: token_update"));
-            let mut data = seen.filter_map(|block| block.lines().find_map(|line| line.strip_prefix("data:")));
-            if let Some(event) =
-                data.find_map(|data| serde_json::from_str::<Value>(data).ok().filter(|event| is_kind(event, "refreshed")))
-            {
+            let seen = text
+                .split("\n\n")
+                .filter(|block| block.contains("event: token_update"));
+            let mut data =
+                seen.filter_map(|block| block.lines().find_map(|line| line.strip_prefix("data:")));
+            if let Some(event) = data.find_map(|data| {
+                serde_json::from_str::<Value>(data)
+                    .ok()
+                    .filter(|event| is_kind(event, "refreshed"))
+            }) {
                 return event;
             }
         }
@@ -318,7 +466,19 @@ async fn events_tell_of_a_refresh(world: Arc<World>) {
     .await
     .expect("the refresh is told");
     world.evidence.page("/events", &text);
-    assert_members(&event, &["id", "kind", "client", "owner", "slot", "generation", "origin", "at"]);
+    assert_members(
+        &event,
+        &[
+            "id",
+            "kind",
+            "client",
+            "owner",
+            "slot",
+            "generation",
+            "origin",
+            "at",
+        ],
+    );
     assert_eq!(event["client"], "op");
     assert_eq!(event["owner"], owner);
     assert_eq!(event["generation"], row["generation"]);
@@ -334,21 +494,40 @@ async fn logout_ends_both_sessions(world: Arc<World>) {
 
     let away = alice.post("/logout").await.expect_redirect();
     assert_eq!(away.origin(), world.provider.issuer.origin());
-    let told = |name: &str| away.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let told = |name: &str| {
+        away.query_pairs()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    };
     assert!(told("id_token_hint").is_some());
-    assert_eq!(told("post_logout_redirect_uri").as_deref(), Some(world.demo.url("/logged-out/op").as_str()));
+    assert_eq!(
+        told("post_logout_redirect_uri").as_deref(),
+        Some(world.demo.url("/logged-out/op").as_str())
+    );
     // Over here it is over at once, for this cookie and for every copy of it.
-    alice.get("/tokens").await.expect_error(401, "not_signed_in");
-    before.get("/tokens").await.expect_error(401, "not_signed_in");
+    alice
+        .get("/tokens")
+        .await
+        .expect_error(401, "not_signed_in");
+    before
+        .get("/tokens")
+        .await
+        .expect_error(401, "not_signed_in");
 
     let back = alice.at_provider(away.clone(), ALICE).await;
     assert_eq!(back.path(), "/logged-out/op");
-    let state = back.query_pairs().find(|(key, _)| key == "state").map(|(_, value)| value.into_owned());
+    let state = back
+        .query_pairs()
+        .find(|(key, _)| key == "state")
+        .map(|(_, value)| value.into_owned());
     assert_eq!(state, told("state"));
     let path = format!("{}?{}", back.path(), back.query().unwrap());
     let end = alice.get(&path).await;
     assert!([200, 303].contains(&end.status), "{}", end.status);
-    alice.get("/tokens").await.expect_error(401, "not_signed_in");
+    alice
+        .get("/tokens")
+        .await
+        .expect_error(401, "not_signed_in");
 
     // The provider asks for the login again.
     let start = alice.get("/login/op").await.expect_redirect();
@@ -356,7 +535,10 @@ async fn logout_ends_both_sessions(world: Arc<World>) {
     while let Some(location) = reply.location {
         reply = alice.send(alice.request(Method::GET, location)).await;
     }
-    assert_eq!(between(&reply.body, "name=\"prompt\" value=\"", "\""), "login");
+    assert_eq!(
+        between(&reply.body, "name=\"prompt\" value=\"", "\""),
+        "login"
+    );
 }
 
 async fn foreign_logout_state(world: Arc<World>) {
@@ -373,7 +555,16 @@ async fn foreign_logout_state(world: Arc<World>) {
 fn assert_row(row: &Value) {
     assert_members(
         row,
-        &["client", "slot", "scopes", "token_type", "expires_at", "refreshable", "state", "generation"],
+        &[
+            "client",
+            "slot",
+            "scopes",
+            "token_type",
+            "expires_at",
+            "refreshable",
+            "state",
+            "generation",
+        ],
     );
     assert!(row["expires_at"].is_u64(), "epoch seconds: {row}");
     assert!(row["generation"].is_u64(), "{row}");
@@ -382,17 +573,30 @@ fn assert_row(row: &Value) {
 /// Exactly these members, no more and no fewer.
 #[track_caller]
 fn assert_members(value: &Value, names: &[&str]) {
-    let object = value.as_object().unwrap_or_else(|| panic!("not an object: {value}"));
+    let object = value
+        .as_object()
+        .unwrap_or_else(|| panic!("not an object: {value}"));
     let there: BTreeSet<&str> = object.keys().map(String::as_str).collect();
-    assert_eq!(there, names.iter().copied().collect::<BTreeSet<_>>(), "{value}");
+    assert_eq!(
+        there,
+        names.iter().copied().collect::<BTreeSet<_>>(),
+        "{value}"
+    );
 }
 
 fn is_kind(event: &Value, kind: &str) -> bool {
-    event["kind"].as_str().is_some_and(|is| is.eq_ignore_ascii_case(kind))
+    event["kind"]
+        .as_str()
+        .is_some_and(|is| is.eq_ignore_ascii_case(kind))
 }
 
 fn texts(list: &Value) -> Vec<&str> {
-    let mut texts: Vec<&str> = list.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    let mut texts: Vec<&str> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text.as_str().unwrap())
+        .collect();
     texts.sort_unstable();
     texts
 }

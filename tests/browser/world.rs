@@ -92,7 +92,8 @@ impl World {
                 client("other", &other_secret, "client_secret_post", &base),
             ],
         });
-        let provider = Provider::start(&config, File::create(logs.join("provider.log")).unwrap()).await;
+        let provider =
+            Provider::start(&config, File::create(logs.join("provider.log")).unwrap()).await;
         let issuer = provider.issuer.as_str().trim_end_matches('/').to_owned();
         let kwargs = json!({
             "scope": "openid profile email offline_access",
@@ -106,7 +107,10 @@ impl World {
             ("TOKENKEEP_KEYS".to_owned(), format!("run:{key}")),
             ("TOKENKEEP_CLIENTS".to_owned(), "op,other".to_owned()),
         ];
-        for (name, id, client_secret) in [("OP", &op.0, &op.1), ("OTHER", &"other".to_owned(), &other_secret)] {
+        for (name, id, client_secret) in [
+            ("OP", &op.0, &op.1),
+            ("OTHER", &"other".to_owned(), &other_secret),
+        ] {
             environment.extend([
                 (format!("{name}_CLIENT_ID"), id.clone()),
                 (format!("{name}_CLIENT_SECRET"), client_secret.clone()),
@@ -117,7 +121,16 @@ impl World {
         }
         let store = folder.path().join("tokens.sqlite");
         let demo = Demo::start(port, &store, &environment, &logs.join("demo.log")).await;
-        Self { provider, demo, evidence, op, environment, browsers: Mutex::default(), logs, folder }
+        Self {
+            provider,
+            demo,
+            evidence,
+            op,
+            environment,
+            browsers: Mutex::default(),
+            logs,
+            folder,
+        }
     }
 
     pub(crate) fn person(self: &Arc<Self>) -> Person {
@@ -127,7 +140,13 @@ impl World {
     /// A second process of the application: the same store, base URL and keys.
     pub(crate) async fn second_demo(&self) -> Demo {
         let store = self.folder.path().join("tokens.sqlite");
-        Demo::start(free_port(), &store, &self.environment, &self.logs.join("demo.log")).await
+        Demo::start(
+            free_port(),
+            &store,
+            &self.environment,
+            &self.logs.join("demo.log"),
+        )
+        .await
     }
 
     /// A browser, kept until the test is over so that a failure can be looked at.
@@ -152,15 +171,24 @@ impl World {
         let mut files = files_in(&self.logs);
         files.retain(|file| file.ends_with("demo.log"));
         files.extend(files_in(self.folder.path()));
-        self.evidence.leaks(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+        self.evidence
+            .leaks(&files.iter().map(PathBuf::as_path).collect::<Vec<_>>())
     }
 
     /// Keeps what helps to understand a failure; where it is.
     async fn keep_failure(&self, name: &str) -> String {
-        let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../browser-failures").join(name.replace("::", "-"));
+        let kept = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("../browser-failures")
+            .join(name.replace("::", "-"));
         let _ = std::fs::remove_dir_all(&kept);
         std::fs::create_dir_all(&kept).unwrap();
-        let clients: Vec<_> = self.browsers.lock().unwrap().iter().map(|browser| browser.client.clone()).collect();
+        let clients: Vec<_> = self
+            .browsers
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|browser| browser.client.clone())
+            .collect();
         for (number, client) in clients.into_iter().enumerate() {
             if let Ok(picture) = client.screenshot().await {
                 std::fs::write(kept.join(format!("{number}.png")), picture).unwrap();
@@ -179,7 +207,10 @@ impl World {
 impl Case {
     /// Runs the test in a world of its own. An error says what failed and where to look.
     pub(crate) fn run(self) -> Result<(), String> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
             let mut world = Arc::new(World::start(self.name, self.setup).await);
             let mut test = tokio::task::spawn_local((self.test)(Arc::clone(&world)));
@@ -196,15 +227,21 @@ impl Case {
                 let kept = world.keep_failure(self.name).await;
                 failure.push_str(&format!("\nscreenshots, pages and logs: {kept}"));
             }
-            Arc::get_mut(&mut world).expect("the test has let go of its world").demo.stop().await;
+            Arc::get_mut(&mut world)
+                .expect("the test has let go of its world")
+                .demo
+                .stop()
+                .await;
             let leaks = world.finish().await;
             hand_over(&world.evidence.secrets());
             match (failure, leaks.is_empty()) {
                 (None, true) => Ok(()),
                 (failure, true) => Err(failure.unwrap_or_default()),
-                (failure, false) => {
-                    Err(format!("{}\nsecrets where none may be:\n{}", failure.unwrap_or_default(), leaks.join("\n")))
-                }
+                (failure, false) => Err(format!(
+                    "{}\nsecrets where none may be:\n{}",
+                    failure.unwrap_or_default(),
+                    leaks.join("\n")
+                )),
             }
         })
     }
@@ -216,7 +253,11 @@ fn message(panicked: tokio::task::JoinError) -> String {
     payload
         .downcast_ref::<String>()
         .cloned()
-        .or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .or_else(|| {
+            payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+        })
         .unwrap_or_else(|| "a panic without words".to_owned())
 }
 
@@ -224,8 +265,13 @@ fn message(panicked: tokio::task::JoinError) -> String {
 fn hand_over(secrets: &[String]) {
     use std::io::Write;
     if let Some(file) = std::env::var_os("TOKENKEEP_SECRETS") {
-        let mut file = File::options().create(true).append(true).open(file).unwrap();
-        file.write_all((secrets.join("\n") + "\n").as_bytes()).unwrap();
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(file)
+            .unwrap();
+        file.write_all((secrets.join("\n") + "\n").as_bytes())
+            .unwrap();
     }
 }
 
@@ -246,11 +292,18 @@ fn basic((id, secret): &(String, String)) -> String {
 /// 32 random bytes as text.
 fn random_text() -> String {
     let mut bytes = [0; 32];
-    File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    File::open("/dev/urandom")
+        .unwrap()
+        .read_exact(&mut bytes)
+        .unwrap();
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     entries.filter(|path| path.is_file()).collect()
 }
