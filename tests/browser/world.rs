@@ -20,11 +20,14 @@ use crate::person::Person;
 /// How long a test may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
+/// A test under way. It stays on its thread.
+type Run = Pin<Box<dyn Future<Output = ()>>>;
+
 /// A test, by name.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) setup: Setup,
-    pub(crate) test: fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()>>>,
+    pub(crate) test: fn(Arc<World>) -> Run,
 }
 
 /// `case!(module::function)` or `case!(module::function, setup)`: a test that is an async function of the world.
