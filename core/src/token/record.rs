@@ -165,12 +165,15 @@ pub(crate) struct Header {
     /// The client id that the grant was issued to; the issuer stands in the index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
-    /// The access tokens of this generation count as expired, whatever their expiry says.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) expired: bool,
-    /// Is there a refresh token? Known without a key.
+    /// Access tokens issued up to this generation count as expired, whatever their expiry says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expired_through: Option<u64>,
+    /// Can it be renewed: is there a refresh token, or does the application itself answer for it? Known without a key.
     #[serde(default)]
     pub(crate) refreshable: bool,
+    /// Renewed by the client's own credentials (RFC 6749 section 4.4).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) client_credentials: bool,
     #[serde(default)]
     pub(crate) trail: Vec<TrailEntry>,
     /// Members of a newer minor format, kept as they are.
@@ -191,8 +194,9 @@ impl Header {
             not_before: None,
             failures: 0,
             client_id: None,
-            expired: false,
+            expired_through: None,
             refreshable: false,
+            client_credentials: false,
             trail: Vec::new(),
             unknown: Map::new(),
         }
@@ -322,7 +326,7 @@ impl Record {
 
     /// Replaces the payload; it will be sealed anew.
     pub(crate) fn set_payload(&mut self, payload: Payload) {
-        self.header.refreshable = payload.refresh_token.is_some();
+        self.header.refreshable = payload.refresh_token.is_some() || self.header.client_credentials;
         self.index.access_expires_at = payload
             .access(&Target::login())
             .and_then(|access| access.expires_at);
