@@ -119,7 +119,8 @@ pub(crate) enum Endpoint {
 }
 
 /// Chooses the method: what the registration says; else `none` without a secret; else the first of basic and post that
-/// the metadata's `{endpoint}_auth_methods_supported` names. Absent metadata means basic (RFC 8414 section 2).
+/// `supported` names, the metadata's `{endpoint}_auth_methods_supported`. Absent means basic (RFC 8414 section 2); for the
+/// revocation endpoint, pass the token endpoint's if it has none of its own.
 ///
 /// # Errors
 /// `invalid_configuration` if the provider names none that can be used.

@@ -155,6 +155,75 @@ fn the_environment_may_hold_anything() {
     assert_eq!(Env.value("TOKENKEEP_TEST_NOT_SET").unwrap(), None);
 }
 
+/// A source of many programs' variables, as the environment is.
+#[derive(Debug)]
+struct Shared(Settings);
+
+impl ConfigSource for Shared {
+    fn value(&self, variable: &str) -> Result<Option<Value>> {
+        self.0.value(variable)
+    }
+
+    fn variables(&self) -> Vec<String> {
+        self.0.variables()
+    }
+
+    fn refuses_unknown(&self) -> bool {
+        false
+    }
+}
+
+/// Keeps the log as text.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<String>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields<'a>(&'a mut String);
+
+        impl tracing::field::Visit for Fields<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+                *self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        event.record(&mut Fields(&mut self.0.lock().unwrap()));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_near_miss_in_the_environment_is_a_warning_without_the_value() {
+    let log = Log::default();
+    let settings = [("OP_CLIENT_SECERT", "hunter2"), ("OP_HOME", "hunter2")];
+    tracing::subscriber::with_default(log.clone(), || {
+        check_variables(["op"], &Shared(Settings::from_iter(settings))).unwrap();
+    });
+    let log = log.0.lock().unwrap();
+    assert!(
+        log.contains("OP_CLIENT_SECERT") && log.contains("OP_CLIENT_SECRET"),
+        "{log}"
+    );
+    assert!(
+        !log.contains("OP_HOME") && !log.contains("hunter2"),
+        "{log}"
+    );
+}
+
 #[test]
 fn only_near_misses_are_guessed() {
     for (key, nearest) in [

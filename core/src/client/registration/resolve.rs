@@ -321,29 +321,20 @@ fn check(client: Resolved) -> Result<Resolved> {
     for scope in &client.scopes {
         check_scope(scope)?;
     }
-    let protocol: [(&str, &[(String, String)], fn(&str) -> bool); 3] = [
-        (
-            "authorize_params",
-            &client.authorize_params,
-            authorize::is_protocol,
-        ),
-        (
-            "access_token_params",
-            &client.access_token_params,
-            token_endpoint::is_protocol,
-        ),
-        (
-            "refresh_token_params",
-            &client.refresh_token_params,
-            token_endpoint::is_protocol,
-        ),
-    ];
-    for (setting, parameters, is_protocol) in protocol {
-        if let Some((name, _)) = parameters.iter().find(|(name, _)| is_protocol(name)) {
-            return Err(invalid(format!(
-                "{setting} has {name}, which belongs to the protocol"
-            )));
-        }
+    let of_authorization = client.authorize_params.iter().map(|(name, _)| name);
+    let of_tokens = client
+        .access_token_params
+        .iter()
+        .chain(&client.refresh_token_params)
+        .map(|(name, _)| name);
+    let protocol = of_authorization
+        .filter(|name| authorize::is_protocol(name))
+        .chain(of_tokens.filter(|name| token_endpoint::is_protocol(name)))
+        .next();
+    if let Some(name) = protocol {
+        return Err(invalid(format!(
+            "{name} belongs to the protocol and can't be a further parameter"
+        )));
     }
     Ok(client)
 }
