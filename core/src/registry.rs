@@ -169,6 +169,16 @@ impl OAuth {
         self.0.ready.get()?.base_url()
     }
 
+    /// For web hooks: under which path of the application their routes stand, so that errors can say where to log in.
+    /// The first call counts.
+    ///
+    /// # Errors
+    /// `not_initialized`.
+    pub fn routes_at(&self, prefix: &str) -> Result<()> {
+        self.ready()?.prefix.get_or_init(|| prefix.to_owned());
+        Ok(())
+    }
+
     /// What is committed from now on, in all processes that share the store (where it has a change feed).
     ///
     /// # Errors

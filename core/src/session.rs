@@ -133,19 +133,18 @@ impl OAuth {
     /// **Not** cancel safe: the grant may be kept, and the session not begun.
     pub async fn keep_login(
         &self,
-        login: Login,
+        login: &Login,
         owner: &str,
         signed_in: Option<&Session>,
     ) -> Result<KeptLogin> {
-        let client = login.client.clone();
         self.keep(login, owner, signed_in)
             .await
-            .map_err(|error| error.with_client(client))
+            .map_err(|error| error.with_client(&login.client))
     }
 
     async fn keep(
         &self,
-        login: Login,
+        login: &Login,
         owner: &str,
         signed_in: Option<&Session>,
     ) -> Result<KeptLogin> {
@@ -165,13 +164,13 @@ impl OAuth {
         ready
             .hooks()
             .before_login_kept(&LoginKept {
-                login: &login,
+                login,
                 owner,
             })
             .await?;
         let session_id = login.connect.is_none().then(crate::seal::random_id);
         let terms = ready.clients().terms(&login.client).await?;
-        self.keep_grant(ready, &key, &login, session_id.clone(), &terms)
+        self.keep_grant(ready, &key, login, session_id.clone(), &terms)
             .await?;
         let Some(session_id) = session_id else {
             return Ok(KeptLogin {
@@ -181,7 +180,7 @@ impl OAuth {
             });
         };
         let (session, cookie) = self
-            .begin_session(ready, key, &login, session_id, &terms)
+            .begin_session(ready, key, login, session_id, &terms)
             .await?;
         Ok(KeptLogin {
             owner: owner.to_owned(),

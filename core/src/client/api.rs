@@ -164,7 +164,7 @@ impl ApiRequest {
         let client = self.client.clone();
         self.run(Phase::Request)
             .await
-            .map_err(|error| error.with_client(client.name()))
+            .map_err(|error| client.explained(error))
     }
 
     async fn run(self, phase: Phase) -> Result<Response> {

@@ -92,6 +92,7 @@ impl Grant {
         self.keeper()?
             .token(self.key()?, &self.target, Need::default(), Held::token)
             .await
+            .map_err(|error| self.client.explained(error))
     }
 
     /// A handle whose [`header`](Kept::header) is ready without a look-up: for hot paths.
@@ -119,7 +120,10 @@ impl Grant {
     /// # Cancel safety
     /// Dropping the future does not stop the refresh.
     pub async fn refresh(&self) -> Result<Token> {
-        self.keeper()?.force(self.key()?, &self.target).await
+        self.keeper()?
+            .force(self.key()?, &self.target)
+            .await
+            .map_err(|error| self.client.explained(error))
     }
 
     /// Lets the access token count as expired for the whole fleet, so that its next use renews it. With a generation only
@@ -200,6 +204,7 @@ impl Grant {
         self.client
             .userinfo_of(Bearer::Kept(self.clone()), subject.as_deref())
             .await
+            .map_err(|error| self.client.explained(error))
     }
 
     /// A GET; a path is relative to the client's `api_base_url`.

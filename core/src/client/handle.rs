@@ -6,7 +6,7 @@ use reqwest::Method;
 
 use super::{ApiRequest, AuthorizeRedirect, ClientState, Grant, api::Bearer};
 use crate::{
-    IdTokenChecks, IdTokenClaims, OAuth, ProviderMetadata, Result, Token, TokenKey,
+    Error, IdTokenChecks, IdTokenClaims, OAuth, ProviderMetadata, Result, Token, TokenKey,
     openid::validate_with, registry::Ready,
 };
 
@@ -34,10 +34,6 @@ impl Client {
         &self.name
     }
 
-    pub(crate) fn registry(&self) -> &OAuth {
-        &self.oauth
-    }
-
     pub(super) fn oauth(&self) -> Result<&Ready> {
         self.oauth.ready()
     }
@@ -57,6 +53,24 @@ impl Client {
     /// Starts a login with the one redirect URI of the registration.
     pub fn authorize(&self) -> AuthorizeRedirect {
         AuthorizeRedirect::new(self.clone(), None)
+    }
+
+    /// The one redirect URI of the registration, if it has one.
+    ///
+    /// # Errors
+    /// `unknown_client`.
+    pub async fn redirect_uri(&self) -> Result<Option<String>> {
+        Ok(self.state().await?.resolved.redirect_uri.clone())
+    }
+
+    /// Says to which client an error happened, and where the user logs in again.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        let url = self.oauth.ready().ok().and_then(|ready| ready.connect_url(&self.name));
+        let error = error.with_client(&*self.name);
+        match url {
+            Some(url) => error.with_connect_url(url),
+            None => error,
+        }
     }
 
     /// What a user of the application has granted at this client.

@@ -21,7 +21,9 @@ use oauth2::{
 };
 use reading::{Reading, TokenTypeText};
 pub use request::TokenRequest;
-pub(crate) use request::{NoHooks, RequestKind, TokenHooks};
+#[cfg(test)]
+pub(crate) use request::NoHooks;
+pub(crate) use request::{RequestKind, TokenHooks};
 use url::Url;
 pub(crate) use verdict::scrub;
 

@@ -8,6 +8,7 @@ use super::{ClientSource, Clients, OAuth, Ready};
 use crate::{
     Clock, ConfigSource, Error, ErrorCode, KeyRing, Phase, Registration, Result, Settings,
     SystemClock, Transport,
+    config::check_variables,
     hooks::{Hook, Hooks},
     http::{Http, ReqwestTransport, require_https},
     refresh::{Keeper, KeeperParts, Timing},
@@ -250,6 +251,10 @@ impl OAuthBuilder {
         for registration in self.registrations {
             clients.register(registration, false)?;
         }
+        check_variables(
+            clients.names().iter().map(String::as_str),
+            clients.config.as_ref(),
+        )?;
         let keeper = Keeper::new(KeeperParts {
             store,
             sealing: sealing.clone(),
@@ -267,6 +272,7 @@ impl OAuthBuilder {
             ring,
             sealing,
             base_url,
+            prefix: std::sync::OnceLock::new(),
             session_lifetime: self
                 .session_lifetime
                 .unwrap_or(Duration::from_secs(14 * 24 * 3600)),
@@ -398,10 +404,10 @@ impl ConfigSource for FirstOf {
         Ok(None)
     }
 
-    fn variables(&self, prefix: &str) -> Vec<String> {
+    fn variables(&self) -> Vec<String> {
         self.0
             .iter()
-            .flat_map(|source| source.variables(prefix))
+            .flat_map(|source| source.variables())
             .collect()
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Ready {
     pub(super) ring: KeyRing,
     pub(super) sealing: Sealing,
     pub(super) base_url: Option<Url>,
+    /// Under which path the web hook's routes stand, if there is one.
+    pub(super) prefix: std::sync::OnceLock<String>,
     pub(super) session_lifetime: Duration,
     /// Builds requests; it sends them only where it is the transport.
     pub(super) builder: reqwest::Client,
@@ -79,6 +81,14 @@ impl Ready {
 
     pub(crate) fn base_url(&self) -> Option<&Url> {
         self.base_url.as_ref()
+    }
+
+    /// Where a user logs in (again) at a client, if that is known.
+    pub(crate) fn connect_url(&self, client: &str) -> Option<String> {
+        let path = format!("{}/connect/", self.prefix.get()?.trim_matches('/'));
+        let mut url = self.base_url.as_ref()?.join(path.trim_start_matches('/')).ok()?;
+        url.path_segments_mut().ok()?.pop_if_empty().push(client);
+        Some(url.into())
     }
 
     pub(crate) fn session_lifetime(&self) -> Duration {
