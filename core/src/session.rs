@@ -163,10 +163,7 @@ impl OAuth {
         let key = TokenKey::new(&login.client, owner)?;
         ready
             .hooks()
-            .before_login_kept(&LoginKept {
-                login,
-                owner,
-            })
+            .before_login_kept(&LoginKept { login, owner })
             .await?;
         let session_id = login.connect.is_none().then(crate::seal::random_id);
         let terms = ready.clients().terms(&login.client).await?;

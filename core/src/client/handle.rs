@@ -65,7 +65,11 @@ impl Client {
 
     /// Says to which client an error happened, and where the user logs in again.
     pub(super) fn explained(&self, error: Error) -> Error {
-        let url = self.oauth.ready().ok().and_then(|ready| ready.connect_url(&self.name));
+        let url = self
+            .oauth
+            .ready()
+            .ok()
+            .and_then(|ready| ready.connect_url(&self.name));
         let error = error.with_client(&*self.name);
         match url {
             Some(url) => error.with_connect_url(url),

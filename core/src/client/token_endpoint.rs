@@ -20,9 +20,9 @@ use oauth2::{
     basic::{BasicErrorResponse, BasicRevocationErrorResponse},
 };
 use reading::{Reading, TokenTypeText};
-pub use request::TokenRequest;
 #[cfg(test)]
 pub(crate) use request::NoHooks;
+pub use request::TokenRequest;
 pub(crate) use request::{RequestKind, TokenHooks};
 use url::Url;
 pub(crate) use verdict::scrub;

@@ -86,7 +86,11 @@ impl Ready {
     /// Where a user logs in (again) at a client, if that is known.
     pub(crate) fn connect_url(&self, client: &str) -> Option<String> {
         let path = format!("{}/connect/", self.prefix.get()?.trim_matches('/'));
-        let mut url = self.base_url.as_ref()?.join(path.trim_start_matches('/')).ok()?;
+        let mut url = self
+            .base_url
+            .as_ref()?
+            .join(path.trim_start_matches('/'))
+            .ok()?;
         url.path_segments_mut().ok()?.pop_if_empty().push(client);
         Some(url.into())
     }
