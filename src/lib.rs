@@ -1,1 +1,7 @@
-//! tokenkeep.
+//! OAuth 2.0 and OpenID Connect clients that keep their tokens.
+
+pub use tokenkeep_core::*;
+#[cfg(feature = "memory")]
+pub use tokenkeep_memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use tokenkeep_sql::{self as sql, SqliteStore};

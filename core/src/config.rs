@@ -8,7 +8,7 @@ mod settings;
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
-pub(crate) use settings::{ClientSettings, parameters};
+pub(crate) use settings::ClientSettings;
 
 use crate::{Error, ErrorCode, Phase, Result};
 
@@ -48,8 +48,8 @@ pub trait ConfigSource: Send + Sync + fmt::Debug + 'static {
     /// `invalid_configuration` if it is set but cannot be read; the error names the variable and never its value.
     fn value(&self, variable: &str) -> Result<Option<Value>>;
 
-    /// The names of all variables that begin with `prefix`, to find misspelt ones.
-    fn variables(&self, prefix: &str) -> Vec<String>;
+    /// The names of all variables, to find misspelt ones.
+    fn variables(&self) -> Vec<String>;
 
     /// Is a variable that begins with a client's name and is no known key an error? If not, it is a warning in the log,
     /// and only if it is nearly a known key.
@@ -74,10 +74,9 @@ impl ConfigSource for Env {
         }
     }
 
-    fn variables(&self, prefix: &str) -> Vec<String> {
+    fn variables(&self) -> Vec<String> {
         std::env::vars_os()
             .filter_map(|(name, _)| name.into_string().ok())
-            .filter(|name| name.starts_with(prefix))
             .collect()
     }
 
@@ -151,9 +150,8 @@ impl ConfigSource for Settings {
         Ok(self.0.get(variable).cloned())
     }
 
-    fn variables(&self, prefix: &str) -> Vec<String> {
-        let names = self.0.keys().filter(|name| name.starts_with(prefix));
-        names.cloned().collect()
+    fn variables(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
     }
 }
 
@@ -202,33 +200,33 @@ pub(crate) fn check_variables<'a>(
     names: impl IntoIterator<Item = &'a str>,
     source: &dyn ConfigSource,
 ) -> Result<()> {
-    let prefixes: Vec<(&str, String)> = names
+    let clients: Vec<(&str, String)> = names
         .into_iter()
         .map(|name| (name, variable_name(name) + "_"))
         .collect();
-    for (name, prefix) in &prefixes {
-        for variable in source.variables(prefix) {
-            // `OP_TWO_CLIENT_ID` belongs to `op-two`, not to `op`.
-            let other = prefixes.iter().any(|(_, other)| {
-                other.len() > prefix.len() && variable.starts_with(other.as_str())
-            });
-            let Some(key) = variable.strip_prefix(prefix.as_str()) else {
-                continue;
-            };
-            if other || KEYS.contains(&key) || ends_in_key(key) {
-                continue;
-            }
-            let nearest = nearest_key(key);
-            let hint = nearest.map_or_else(
-                || format!("known are {}", KEYS.join(", ")),
-                |key| format!("did you mean {prefix}{key}?"),
-            );
-            if source.refuses_unknown() {
-                return Err(invalid(format!("{variable} is no setting; {hint}")).with_client(*name));
-            }
-            if nearest.is_some() {
-                tracing::warn!(client = name, variable, "this is no setting; {hint}");
-            }
+    for variable in source.variables() {
+        // `OP_TWO_CLIENT_ID` belongs to `op-two`, not to `op`.
+        let owner = clients
+            .iter()
+            .filter(|(_, prefix)| variable.starts_with(prefix.as_str()))
+            .max_by_key(|(_, prefix)| prefix.len());
+        let Some((name, prefix)) = owner else {
+            continue;
+        };
+        let key = &variable[prefix.len()..];
+        if KEYS.contains(&key) || ends_in_key(key) {
+            continue;
+        }
+        let nearest = nearest_key(key);
+        let hint = nearest.map_or_else(
+            || format!("known are {}", KEYS.join(", ")),
+            |key| format!("did you mean {prefix}{key}?"),
+        );
+        if source.refuses_unknown() {
+            return Err(invalid(format!("{variable} is no setting; {hint}")).with_client(*name));
+        }
+        if nearest.is_some() {
+            tracing::warn!(client = name, variable, "this is no setting; {hint}");
         }
     }
     Ok(())

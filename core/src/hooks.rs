@@ -47,7 +47,12 @@ pub trait Hook: Send + Sync + 'static {
 
     /// The raw answer to that: may give another body for it. It has 1 s; if it hangs or panics, the answer is used as it
     /// came.
-    async fn access_token_response(&self, client: &str, answer: &RawAnswer<'_>, body: &[u8]) -> Option<Vec<u8>> {
+    async fn access_token_response(
+        &self,
+        client: &str,
+        answer: &RawAnswer<'_>,
+        body: &[u8],
+    ) -> Option<Vec<u8>> {
         let _ = (client, answer, body);
         None
     }
@@ -62,7 +67,12 @@ pub trait Hook: Send + Sync + 'static {
     }
 
     /// The raw answer to a refresh: as [`access_token_response`](Self::access_token_response).
-    async fn refresh_token_response(&self, client: &str, answer: &RawAnswer<'_>, body: &[u8]) -> Option<Vec<u8>> {
+    async fn refresh_token_response(
+        &self,
+        client: &str,
+        answer: &RawAnswer<'_>,
+        body: &[u8],
+    ) -> Option<Vec<u8>> {
         let _ = (client, answer, body);
         None
     }
@@ -89,7 +99,11 @@ pub trait Hook: Send + Sync + 'static {
     ///
     /// # Errors
     /// An error keeps the request from being sent.
-    async fn introspect_token_request(&self, client: &str, request: &mut TokenRequest) -> Result<()> {
+    async fn introspect_token_request(
+        &self,
+        client: &str,
+        request: &mut TokenRequest,
+    ) -> Result<()> {
         let _ = (client, request);
         Ok(())
     }
@@ -138,14 +152,22 @@ impl Hooks {
         Self(hooks.into())
     }
 
-    pub(crate) async fn protected_request(&self, client: &str, request: &mut reqwest::Request) -> Result<()> {
+    pub(crate) async fn protected_request(
+        &self,
+        client: &str,
+        request: &mut reqwest::Request,
+    ) -> Result<()> {
         for hook in self.0.iter() {
             hook.protected_request(client, request).await?;
         }
         Ok(())
     }
 
-    pub(crate) async fn userinfo_response(&self, client: &str, claims: &mut serde_json::Value) -> Result<()> {
+    pub(crate) async fn userinfo_response(
+        &self,
+        client: &str,
+        claims: &mut serde_json::Value,
+    ) -> Result<()> {
         for hook in self.0.iter() {
             hook.userinfo_response(client, claims).await?;
         }
@@ -219,8 +241,13 @@ impl TokenHooks for ClientHooks<'_> {
             for hook in self.hooks.0.iter() {
                 let body = changed.as_deref().unwrap_or(body);
                 let next = match kind {
-                    RequestKind::AccessToken => hook.access_token_response(self.client, &answer, body).await,
-                    RequestKind::Refresh => hook.refresh_token_response(self.client, &answer, body).await,
+                    RequestKind::AccessToken => {
+                        hook.access_token_response(self.client, &answer, body).await
+                    }
+                    RequestKind::Refresh => {
+                        hook.refresh_token_response(self.client, &answer, body)
+                            .await
+                    }
                     RequestKind::Revoke => None,
                 };
                 changed = next.or(changed);

@@ -19,16 +19,15 @@ pub mod store;
 mod token;
 
 pub use client::{
-    ApiRequest, AuthMethod, Authorize, AuthorizeRedirect, BrowserCookies, CallbackParams, Client,
+    ApiRequest, AuthMethod, AuthorizeRedirect, BrowserCookies, CallbackParams, Client,
     ClientAuthentication, Cookie, Grant, GrantInfo, GrantState, Kept, Login, LoginKept,
-    LogoutRedirect, Pkce, Placement, Registration, ResponseMode, SameSite, Signer, TokenRequest,
+    LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned, SameSite,
+    Signer, TokenRequest,
 };
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use config::{ConfigSource, Env, Settings};
 pub use error::{Action, Error, ErrorCode, Phase, ProviderError, Result};
-pub use events::{
-    Changed, Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate, TokenUpdates,
-};
+pub use events::{Changed, Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate, TokenUpdates};
 pub use hooks::{Hook, RawAnswer};
 pub use http::{Sent, Transport, TransportError};
 pub use openid::{
@@ -37,7 +36,7 @@ pub use openid::{
 pub use provider::{ProviderProfile, Reuse, Revocation, Rotation};
 pub use registry::{ClientSource, OAuth, OAuthBuilder};
 pub use seal::KeyRing;
-pub use session::{LoggedOut, Session, SignedIn};
+pub use session::{KeptLogin, LoggedOut, Session};
 pub use token::{
     Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Target, Token, TokenBuilder,
     TokenKey,

@@ -5,6 +5,8 @@
 //! [`StoreError::Unsupported`], and [`Capabilities`] says what is there. `tokenkeep-testing` has the trials that every
 //! store must pass.
 
+mod page;
+
 use std::{
     borrow::Cow, error::Error as StdError, fmt, pin::Pin, str::FromStr, sync::Arc, time::Duration,
 };
@@ -396,7 +398,7 @@ impl TokenQuery {
 pub struct Page {
     /// `next` of the page before; none for the first page.
     pub after: Option<String>,
-    /// How many rows at most; a store may give fewer.
+    /// How many rows at most, 0 counting as 1; a store may give fewer.
     pub limit: u32,
 }
 
@@ -495,6 +497,20 @@ pub enum StoreError {
         /// What is wrong with it; free of its contents.
         reason: Cow<'static, str>,
     },
+    /// What was asked for can never be done: a page cursor of another store, a generation beyond 2^63. Nothing was
+    /// written.
+    InvalidInput {
+        /// What is wrong with it; free of a record's contents.
+        reason: Cow<'static, str>,
+    },
+    /// The store cannot be used as it is set up: a table or column is missing, a user lacks rights, a file is
+    /// read-only. Nothing was written, and trying again does not help.
+    Misconfigured {
+        /// What to put right.
+        reason: Cow<'static, str>,
+        /// The driver's error. It must not hold contents of a record.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
     /// The store failed or did not answer; nothing is known of a write.
     Unavailable {
         /// The driver's error. It must not hold contents of a record.
@@ -519,6 +535,23 @@ impl StoreError {
         }
     }
 
+    /// A request that no store of this kind can do.
+    #[must_use]
+    pub fn invalid_input(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::InvalidInput {
+            reason: reason.into(),
+        }
+    }
+
+    /// A store that is set up wrongly.
+    #[must_use]
+    pub fn misconfigured(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::Misconfigured {
+            reason: reason.into(),
+            source: None,
+        }
+    }
+
     /// A failure of the driver or the server.
     #[must_use]
     pub fn other(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -534,6 +567,10 @@ impl fmt::Display for StoreError {
             Self::Conflict => f.write_str("another write came first"),
             Self::Unsupported { method } => write!(f, "the store has no {method}"),
             Self::InvalidRow { reason } => write!(f, "a stored row cannot be read: {reason}"),
+            Self::InvalidInput { reason } => write!(f, "the store refuses: {reason}"),
+            Self::Misconfigured { reason, .. } => {
+                write!(f, "the store is not set up as it must be: {reason}")
+            }
             Self::Unavailable { .. } => f.write_str("the store failed or did not answer"),
         }
     }
@@ -542,7 +579,11 @@ impl fmt::Display for StoreError {
 impl StdError for StoreError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Unavailable { source } => Some(source.as_ref()),
+            Self::Unavailable { source }
+            | Self::Misconfigured {
+                source: Some(source),
+                ..
+            } => Some(source.as_ref()),
             _ => None,
         }
     }
@@ -553,6 +594,8 @@ impl From<StoreError> for Error {
         let code = match &error {
             StoreError::Unsupported { .. } => ErrorCode::Unsupported,
             StoreError::InvalidRow { .. } => ErrorCode::InvalidRecord,
+            StoreError::InvalidInput { .. } => ErrorCode::InvalidParameter,
+            StoreError::Misconfigured { .. } => ErrorCode::InvalidConfiguration,
             StoreError::Conflict | StoreError::Unavailable { .. } => ErrorCode::StoreUnavailable,
         };
         Self::new(code, Phase::Store, error.to_string()).with_source(error)

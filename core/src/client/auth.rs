@@ -119,7 +119,8 @@ pub(crate) enum Endpoint {
 }
 
 /// Chooses the method: what the registration says; else `none` without a secret; else the first of basic and post that
-/// the metadata's `{endpoint}_auth_methods_supported` names. Absent metadata means basic (RFC 8414 section 2).
+/// `supported` names, the metadata's `{endpoint}_auth_methods_supported`. Absent means basic (RFC 8414 section 2); for the
+/// revocation endpoint, pass the token endpoint's if it has none of its own.
 ///
 /// # Errors
 /// `invalid_configuration` if the provider names none that can be used.
@@ -149,19 +150,17 @@ pub(crate) fn negotiate(
         (Some(method), _, _) => method,
         (None, None, _) => AuthMethod::None,
         (None, Some(_), None) => AuthMethod::ClientSecretBasic,
-        (None, Some(_), Some(supported)) => [
-            AuthMethod::ClientSecretBasic,
-            AuthMethod::ClientSecretPost,
-        ]
-        .into_iter()
-        .find(|method| supported.iter().any(|name| name == method.as_str()))
-        .ok_or_else(|| {
-            let names: Vec<_> = supported
-                .iter()
-                .take(10)
-                .map(|name| crate::error::excerpt(name))
-                .collect();
-            Error::new(
+        (None, Some(_), Some(supported)) => {
+            [AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost]
+                .into_iter()
+                .find(|method| supported.iter().any(|name| name == method.as_str()))
+                .ok_or_else(|| {
+                    let names: Vec<_> = supported
+                        .iter()
+                        .take(10)
+                        .map(|name| crate::error::excerpt(name))
+                        .collect();
+                    Error::new(
                 ErrorCode::InvalidConfiguration,
                 Phase::Configure,
                 format!(
@@ -171,7 +170,8 @@ pub(crate) fn negotiate(
                 ),
             )
             .with_client(&client.name)
-        })?,
+                })?
+        }
     };
     let id = client.client_id.clone();
     let secret = || client.client_secret.clone().ok_or_else(missing_secret);

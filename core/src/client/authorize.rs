@@ -96,13 +96,19 @@ impl AuthorizeOptions {
             .ok_or_else(|| configuration("there is no redirect URI"))?;
         check_redirect_uri(&redirect_uri, Phase::Authorize)?;
 
+        let mut dropped: Vec<String> = Vec::new();
         let mut given = Parameters::of_call(self.parameters)?;
-        let mut registered = Parameters::of_registration(&client.authorize_params)?;
+        let mut registered = Parameters::of_registration(&client.authorize_params);
         let mut one = |name: &str, typed: Option<String>, default: Option<String>| {
             let (given, registered) = (given.take(name), registered.take(name));
             match (typed, given) {
                 (Some(typed), _) => Ok(Some(typed)),
-                (None, Some(given)) => single(name, given),
+                (None, Some(given)) => {
+                    if given.is_empty() {
+                        dropped.push(name.to_owned());
+                    }
+                    single(name, given)
+                }
                 (None, None) => match default {
                     Some(default) => Ok(Some(default)),
                     None => single(name, registered.unwrap_or_default()),
@@ -183,12 +189,14 @@ impl AuthorizeOptions {
             add("code_challenge", Some(verifier.expose().to_owned()));
             add("code_challenge_method", Some("plain".to_owned()));
         }
-        let dropped = registered.replace_by(given);
+        dropped.extend(registered.replace_by(given));
         extra.extend(registered.into_pairs());
 
         let base = without(endpoint, |name| {
             is_protocol(name)
-                || RECOGNISED.contains(&name)
+                || (name == "scope" && !scopes.is_empty())
+                // The cookie's SameSite depends on it.
+                || name == "response_mode"
                 || dropped.iter().any(|other| other == name)
                 || extra.iter().any(|(other, _)| other == name)
         });
@@ -234,18 +242,8 @@ impl AuthorizeOptions {
     }
 }
 
-/// Parameters that have a place of their own among the options, or are remembered to be enforced.
-const RECOGNISED: [&str; 6] = [
-    "scope",
-    "response_mode",
-    "prompt",
-    "login_hint",
-    "max_age",
-    "acr_values",
-];
-
 /// Parameters that only the protocol sets.
-fn is_protocol(name: &str) -> bool {
+pub(super) fn is_protocol(name: &str) -> bool {
     const PROTOCOL: [&str; 8] = [
         "response_type",
         "client_id",
@@ -278,22 +276,15 @@ impl Parameters {
         Ok(all)
     }
 
-    fn of_registration(parameters: &[(String, String)]) -> Result<Self> {
+    fn of_registration(parameters: &[(String, String)]) -> Self {
         let mut all: Vec<(String, Vec<String>)> = Vec::new();
         for (name, value) in parameters {
-            if is_protocol(name) {
-                return Err(Error::new(
-                    ErrorCode::InvalidConfiguration,
-                    Phase::Authorize,
-                    format!("authorize_params has {name}, which belongs to the protocol"),
-                ));
-            }
             match all.iter_mut().find(|(other, _)| other == name) {
                 Some((_, values)) => values.push(value.clone()),
                 None => all.push((name.clone(), vec![value.clone()])),
             }
         }
-        Ok(Self(all))
+        Self(all)
     }
 
     fn take(&mut self, name: &str) -> Option<Vec<String>> {

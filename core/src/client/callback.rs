@@ -19,10 +19,10 @@ const MAX_RETURN_TO: usize = 2048;
 pub struct CallbackParams {
     code: Option<Secret>,
     state: Option<Secret>,
-    iss: Option<String>,
-    error: Option<String>,
-    error_description: Option<String>,
-    error_uri: Option<String>,
+    iss: Option<Secret>,
+    error: Option<Secret>,
+    error_description: Option<Secret>,
+    error_uri: Option<Secret>,
 }
 
 impl CallbackParams {
@@ -57,35 +57,27 @@ impl CallbackParams {
     }
 
     fn insert(&mut self, name: &str, value: String) -> Result<()> {
-        let mut text = None;
-        let mut secret = None;
-        let doubled = match name {
-            "code" => self
-                .code
-                .replace(secret.insert(Secret::from(value)).clone())
-                .is_some(),
-            "state" => self
-                .state
-                .replace(secret.insert(Secret::from(value)).clone())
-                .is_some(),
-            "iss" => self.iss.replace(text.insert(value).clone()).is_some(),
-            "error" => self.error.replace(text.insert(value).clone()).is_some(),
-            "error_description" => self.error_description.replace(value).is_some(),
-            "error_uri" => self.error_uri.replace(value).is_some(),
+        let slot = match name {
+            "code" => &mut self.code,
+            "state" => &mut self.state,
+            "iss" => &mut self.iss,
+            "error" => &mut self.error,
+            "error_description" => &mut self.error_description,
+            "error_uri" => &mut self.error_uri,
             _ => return Ok(()),
         };
-        if doubled {
-            return Err(invalid(&format!(
-                "the authorization response has {name} twice"
-            )));
-        }
-        let checked = secret.as_ref().map(Secret::expose).or(text.as_deref());
-        if checked.is_some_and(|value| value.chars().any(char::is_control)) {
+        // What describes an error is only ever shown, and cleaned for that.
+        if !name.starts_with("error_") && value.chars().any(char::is_control) {
             return Err(invalid(&format!(
                 "the authorization response has control characters in {name}"
             )));
         }
-        Ok(())
+        match slot.replace(Secret::from(value)) {
+            None => Ok(()),
+            Some(_) => Err(invalid(&format!(
+                "the authorization response has {name} twice"
+            ))),
+        }
     }
 
     /// The state, by which the login is found.
@@ -93,7 +85,7 @@ impl CallbackParams {
     /// # Errors
     /// `missing_parameter` if there is none.
     pub fn state(&self) -> Result<&Secret> {
-        present(self.state.as_ref()).ok_or_else(|| missing("state"))
+        present(&self.state).ok_or_else(|| missing("state"))
     }
 }
 
@@ -102,7 +94,7 @@ impl fmt::Debug for CallbackParams {
         f.debug_struct("CallbackParams")
             .field("code", &self.code.is_some())
             .field("state", &self.state.is_some())
-            .field("iss", &self.iss)
+            .field("iss", &self.iss.is_some())
             .field("error", &self.error.is_some())
             .finish()
     }
@@ -148,7 +140,7 @@ fn checked(
         ));
     }
     match (&params.iss, expected_issuer) {
-        (Some(iss), Some(expected)) if iss != expected => {
+        (Some(iss), Some(expected)) if iss.expose() != expected => {
             return Err(Error::new(
                 ErrorCode::IssuerMismatch,
                 Phase::Callback,
@@ -164,14 +156,13 @@ fn checked(
         }
         _ => {}
     }
-    let error = params.error.as_ref().filter(|error| !error.is_empty());
-    match (present(params.code.as_ref()), error) {
+    match (present(&params.code), present(&params.error)) {
         (Some(_), Some(_)) => Err(invalid(
             "the authorization response has both a code and an error",
         )),
         (None, None) => Err(missing("code")),
         (Some(code), None) => Ok(Code(code.clone())),
-        (None, Some(error)) => Err(refusal(params, flow, error)),
+        (None, Some(error)) => Err(refusal(params, flow, error.expose())),
     }
 }
 
@@ -183,10 +174,7 @@ fn refusal(params: &CallbackParams, flow: &Flow, error: &str) -> Error {
         flow.verifier.clone(),
     ];
     let sent: Vec<Secret> = sent.into_iter().flatten().collect();
-    let clean = |text: &Option<String>| {
-        let text = text.as_ref().filter(|text| !text.is_empty())?;
-        Some(scrub(text, &sent))
-    };
+    let clean = |text| Some(scrub(present(text)?.expose(), &sent));
     let name = scrub(error, &sent);
     let action = match error {
         "login_required"
@@ -261,8 +249,8 @@ impl ReturnTo {
     }
 }
 
-fn present(value: Option<&Secret>) -> Option<&Secret> {
-    value.filter(|value| !value.expose().is_empty())
+fn present(value: &Option<Secret>) -> Option<&Secret> {
+    value.as_ref().filter(|value| !value.expose().is_empty())
 }
 
 fn missing(name: &str) -> Error {

@@ -1,6 +1,10 @@
 //! A cookie to set, whatever the web framework.
 
+mod browser;
+
 use std::{fmt::Write, time::Duration};
+
+pub use browser::BrowserCookies;
 
 use crate::Secret;
 

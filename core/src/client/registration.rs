@@ -63,6 +63,7 @@ pub struct Registration {
     timeout: Option<Duration>,
     profile: Option<ProviderProfile>,
     id_token_algorithms: Option<Vec<String>>,
+    userinfo_at_login: bool,
     skip_nonce: bool,
     assume_bearer: bool,
     placement: Option<Placement>,
@@ -360,6 +361,14 @@ impl Registration {
         algorithms: impl IntoIterator<Item = S>,
     ) -> Self {
         self.id_token_algorithms = Some(algorithms.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Asks for userinfo at every login, so that [`Login::userinfo`](crate::Login::userinfo) is there. Without `openid` it is
+    /// asked for anyway, if there is an endpoint.
+    #[must_use]
+    pub fn userinfo_at_login(mut self) -> Self {
+        self.userinfo_at_login = true;
         self
     }
 

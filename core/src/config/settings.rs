@@ -238,10 +238,7 @@ fn as_object(variable: &str, value: Value) -> Result<Map<String, Value>> {
 }
 
 /// Request parameters of an object: lists repeat, `null` is left out, an object is sent as its JSON text.
-pub(crate) fn parameters(
-    variable: &str,
-    members: Map<String, Value>,
-) -> Result<Vec<(String, String)>> {
+fn parameters(variable: &str, members: Map<String, Value>) -> Result<Vec<(String, String)>> {
     let mut parameters = Vec::new();
     for (name, value) in members {
         let items = match value {

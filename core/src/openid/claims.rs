@@ -1,6 +1,10 @@
 //! The claims of an ID token: typed at once where they are checked or used often, on demand where not.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -20,6 +24,8 @@ pub struct IdTokenClaims(Arc<Inner>);
 struct Inner {
     raw: String,
     kept: Kept,
+    /// Read from the text when one of them is asked for: most tokens are validated and nobody asks.
+    profile: OnceLock<Profile>,
 }
 
 /// What is kept of the claims besides their text.
@@ -35,12 +41,15 @@ pub(super) struct Kept {
     pub(super) acr: Option<String>,
     pub(super) amr: Vec<String>,
     pub(super) sid: Option<String>,
-    profile: Profile,
 }
 
 impl IdTokenClaims {
     pub(super) fn new(raw: String, kept: Kept) -> Self {
-        Self(Arc::new(Inner { raw, kept }))
+        Self(Arc::new(Inner {
+            raw,
+            kept,
+            profile: OnceLock::new(),
+        }))
     }
 
     /// Who issued it (`iss`).
@@ -117,7 +126,7 @@ impl IdTokenClaims {
     }
 
     fn profile_claims(&self) -> &Profile {
-        &self.0.kept.profile
+        self.0.profile.get_or_init(|| Profile::read(&self.0.raw))
     }
 }
 
@@ -173,7 +182,6 @@ pub(super) struct Payload<'a> {
     pub(super) access_token_hash: Option<Cow<'a, str>>,
     pub(super) code_hash: Option<Cow<'a, str>>,
     pub(super) is_logout_token: bool,
-    profile: Profile,
 }
 
 /// The event that makes a token a logout token (OpenID Connect Back-Channel Logout section 2.4).
@@ -199,7 +207,6 @@ impl<'a> Payload<'a> {
             acr: self.acr,
             amr: self.amr,
             sid: self.sid,
-            profile: self.profile,
         }
     }
 }
@@ -243,7 +250,7 @@ impl<'de> ObjectReader<'de> for Payload<'de> {
                 let events: serde_json::Value = map.next_value()?;
                 self.is_logout_token = events.get(LOGOUT_EVENT).is_some();
             }
-            _ => return self.profile.member(name, map),
+            _ => return Ok(false),
         }
         Ok(true)
     }
@@ -289,6 +296,25 @@ macro_rules! define_profile {
         }
 
         impl Profile {
+            /// Reads them from the text of an object.
+            pub(super) fn read(text: &str) -> Self {
+                struct Reader(Profile);
+                impl<'de> ObjectReader<'de> for Reader {
+                    type Output = Profile;
+                    fn member<A: MapAccess<'de>>(
+                        &mut self,
+                        name: &str,
+                        map: &mut A,
+                    ) -> Result<bool, A::Error> {
+                        self.0.member(name, map)
+                    }
+                    fn finish(self) -> Profile {
+                        self.0
+                    }
+                }
+                read_object(text, Reader(Self::default())).unwrap_or_default()
+            }
+
             /// Takes a member if it is one of the standard claims.
             pub(super) fn member<'de, A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
                 match name {

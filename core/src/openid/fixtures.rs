@@ -1,9 +1,8 @@
 //! Keys that sign, and tokens made of them, for the tests of this room.
 
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{sync::OnceLock, time::Duration};
 
 use aws_lc_rs::{
-    encoding::AsBigEndian as _,
     hmac,
     rand::SystemRandom,
     rsa::KeySize,
@@ -204,4 +203,28 @@ pub(super) fn with(mut object: Value, members: Value) -> Value {
 
 pub(super) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A clock that goes when it is told to.
+#[derive(Debug, Default)]
+pub(super) struct ManualClock(std::sync::Mutex<Duration>);
+
+impl ManualClock {
+    pub(super) fn advance(&self, by: Duration) {
+        *self.0.lock().unwrap() += by;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        NOW + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    fn sleep(&self, _: Duration) -> crate::Sleep<'_> {
+        Box::pin(std::future::pending())
+    }
 }

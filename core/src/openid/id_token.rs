@@ -1,5 +1,11 @@
 //! Validating an ID token: OpenID Connect Core section 3.1.3.7 (3.2.2.11 and 3.3.2.12 for the front channel), 12.2 for
 //! a refreshed one, and RFC 8725.
+//!
+//! The keys are openidconnect's `JsonWebKey`, but its `IdTokenVerifier` is not on this path. Given a key parsed once it
+//! takes 1.37 times as long as the signature alone (RS256: 21.7 µs over 15.8; the limit is 1.20), for it copies the
+//! token and reads every claim into types of its own; here it is 1.14, with more checks. It also takes one key at most
+//! for a `kid`, knows no ES256K, and leaves `azp`, `nbf`, hashes and doubled members to its caller. The tests compare
+//! the two.
 
 use std::time::Duration;
 
@@ -7,64 +13,19 @@ use aws_lc_rs::{constant_time, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    Algorithms, Cached, IdTokenClaims, KeySet, SigningAlgorithm,
+    Cached, IdTokenClaims, IdTokenRules, KeySet, SigningAlgorithm,
     checks::{IdTokenChecks, NonceRule},
     claims::Payload,
     jws::{Compact, Header, Unreadable},
     keys::{Mismatch, jwk::Jwk},
 };
-use crate::{Action, Clock, Error, ErrorCode, Phase, Result, Secret, Timestamp, error::excerpt};
+use crate::{Action, Clock, Error, ErrorCode, Phase, Result, Timestamp, error::excerpt};
 
 /// How long an ID token may be, in bytes. Most have one or two thousand; memberships of groups make them long.
-const MAX_LEN: usize = 64 * 1024;
+pub(super) const MAX_LEN: usize = 64 * 1024;
 
 /// How long a `sub` and a `sid` may be, in bytes (OpenID Connect Core section 2).
 const MAX_ID: usize = 255;
-
-/// Which issuer is the right one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub(crate) enum IssuerRule {
-    /// This one, character by character.
-    Exact(String),
-}
-
-impl IssuerRule {
-    fn accepts(&self, issuer: &str) -> bool {
-        match self {
-            Self::Exact(exact) => exact == issuer,
-        }
-    }
-}
-
-/// What a client demands of every ID token.
-#[derive(Clone, Debug)]
-pub(crate) struct IdTokenRules {
-    pub(crate) issuer: IssuerRule,
-    pub(crate) client_id: String,
-    /// Which algorithms are allowed; neither the token nor the metadata decides that.
-    pub(crate) algorithms: Algorithms,
-    /// How far clocks may differ.
-    pub(crate) leeway: Duration,
-    /// Audiences that may stand beside the client.
-    pub(crate) trusted_audiences: Vec<String>,
-    /// For HS256, HS384 and HS512, if they are allowed.
-    pub(crate) client_secret: Option<Secret>,
-}
-
-impl IdTokenRules {
-    /// The usual demands: any asymmetric algorithm, a minute of leeway, no other audience.
-    pub(crate) fn new(issuer: IssuerRule, client_id: impl Into<String>) -> Self {
-        Self {
-            issuer,
-            client_id: client_id.into(),
-            algorithms: Algorithms::default(),
-            leeway: Duration::from_secs(60),
-            trusted_audiences: Vec::new(),
-            client_secret: None,
-        }
-    }
-}
 
 /// Validates an ID token with keys at hand.
 ///
@@ -392,45 +353,6 @@ fn check_hash(
         ErrorCode::InvalidHash,
         format!("{claim} does not fit what came beside the ID token"),
     ))
-}
-
-/// What a token says of itself. Nothing of it is proven.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Peeked {
-    pub(crate) issuer: Option<String>,
-    pub(crate) subject: Option<String>,
-    pub(crate) audience: Vec<String>,
-}
-
-impl Peeked {
-    /// Does it name another issuer, subject or audience than the kept grant? What the grant does not know fits.
-    pub(crate) fn differs_from(
-        &self,
-        issuer: Option<&str>,
-        subject: Option<&str>,
-        client_id: &str,
-    ) -> bool {
-        let differs = |kept: Option<&str>, found: &Option<String>| {
-            kept.is_some_and(|kept| found.as_deref() != Some(kept))
-        };
-        differs(issuer, &self.issuer)
-            || differs(subject, &self.subject)
-            || !self.audience.iter().any(|audience| audience == client_id)
-    }
-}
-
-/// Looks into a token without keys and without any check; none if it cannot be read.
-pub(crate) fn peek(raw: &str) -> Option<Peeked> {
-    if raw.len() > MAX_LEN {
-        return None;
-    }
-    let text = Compact::split(raw).ok()?.payload().ok()?;
-    let payload = Payload::read(&text)?;
-    Some(Peeked {
-        issuer: payload.issuer,
-        subject: payload.subject,
-        audience: payload.audience.unwrap_or_default(),
-    })
 }
 
 fn are_equal(left: &str, right: &str) -> bool {

@@ -15,6 +15,8 @@ mod jws;
 mod keys;
 mod loader;
 mod logout;
+mod peek;
+mod rules;
 mod userinfo;
 mod validator;
 
@@ -26,12 +28,13 @@ pub use discovery::ProviderMetadata;
 pub use userinfo::Userinfo;
 pub use validator::IdTokenValidator;
 
-#[expect(unused_imports, reason = "the client's half of this room follows")]
 pub(crate) use {
     algorithm::Algorithms,
     discovery::urls_for,
-    id_token::{IdTokenRules, IssuerRule, Peeked, peek, validate, validate_with},
+    id_token::{validate, validate_with},
     keys::KeySet,
     loader::{Cached, Loaded},
     logout::{EndSession, end_session_url},
+    peek::{Peeked, peek},
+    rules::{IdTokenRules, IssuerRule},
 };

@@ -22,11 +22,6 @@ pub struct Userinfo(Arc<Inner>);
 
 struct Inner {
     raw: String,
-    read: Read,
-}
-
-#[derive(Default)]
-struct Read {
     subject: Option<String>,
     profile: Profile,
 }
@@ -91,14 +86,36 @@ impl Userinfo {
     }
 
     fn read(raw: String) -> Option<Self> {
-        let read = read_object(&raw, Read::default()).ok()?;
-        Some(Self(Arc::new(Inner { raw, read })))
+        struct Subject(Option<String>);
+        impl<'de> ObjectReader<'de> for Subject {
+            type Output = Option<String>;
+            fn member<A: MapAccess<'de>>(
+                &mut self,
+                name: &str,
+                map: &mut A,
+            ) -> Result<bool, A::Error> {
+                if name != "sub" {
+                    return Ok(false);
+                }
+                self.0 = map.next_value::<Lenient<_>>()?.0;
+                Ok(true)
+            }
+            fn finish(self) -> Self::Output {
+                self.0
+            }
+        }
+        let subject = read_object(&raw, Subject(None)).ok()?;
+        Some(Self(Arc::new(Inner {
+            profile: Profile::read(&raw),
+            subject,
+            raw,
+        })))
     }
 
     /// The provider's id of the user (`sub`). Providers of plain OAuth 2.0 have none, or another name for it.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.0.read.subject.as_deref()
+        self.0.subject.as_deref()
     }
 
     /// Any claim by its name, as it came.
@@ -115,27 +132,11 @@ impl Userinfo {
     }
 
     fn profile_claims(&self) -> &Profile {
-        &self.0.read.profile
+        &self.0.profile
     }
 }
 
 profile_accessors!(Userinfo);
-
-impl<'de> ObjectReader<'de> for Read {
-    type Output = Self;
-
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
-        if name == "sub" {
-            self.subject = map.next_value::<Lenient<_>>()?.0;
-            return Ok(true);
-        }
-        self.profile.member(name, map)
-    }
-
-    fn finish(self) -> Self {
-        self
-    }
-}
 
 impl PartialEq for Userinfo {
     fn eq(&self, other: &Self) -> bool {

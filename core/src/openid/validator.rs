@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    IdTokenChecks, IdTokenClaims, SigningAlgorithm,
-    id_token::{IdTokenRules, IssuerRule, validate},
-    keys::KeySet,
+    IdTokenChecks, IdTokenClaims, IdTokenRules, IssuerRule, KeySet, SigningAlgorithm, validate,
 };
 use crate::{Clock, Result, Secret, SystemClock};
 

@@ -241,7 +241,8 @@ impl Commit<'_> {
             let per_token = self.terms.profile.revocation == Revocation::PerToken;
             let never = self.terms.profile.rotation == Rotation::Never;
             if logged_out || (per_token && !never) {
-                self.keeper.revoke_later(self.key, refresh_token);
+                self.keeper
+                    .revoke_later(self.key, refresh_token, "refresh_token");
             } else {
                 self.keeper
                     .tell_line(self.key, self.line, now, TokenUpdate::Orphaned);
@@ -252,16 +253,11 @@ impl Commit<'_> {
 
 impl Keeper {
     /// Revokes a token in the background, with retries; a failure is logged and nothing more.
-    pub(crate) fn revoke_later(&self, key: &TokenKey, token: Secret) {
+    pub(crate) fn revoke_later(&self, key: &TokenKey, token: Secret, hint: &'static str) {
         let (keeper, client) = (self.clone(), key.client().to_owned());
         self.spawn(async move {
             for round in 0..4_u32 {
-                match keeper
-                    .0
-                    .source
-                    .revoke(&client, &token, "refresh_token")
-                    .await
-                {
+                match keeper.0.source.revoke(&client, &token, hint).await {
                     Ok(()) => return,
                     Err(error) if error.code() == ErrorCode::Unsupported => return,
                     Err(error) => tracing::warn!(%client, %error, "a revocation failed"),

@@ -18,7 +18,10 @@ use super::{
 use crate::{
     Clock, Error, ErrorCode, Phase, Result, Timestamp, Token, TokenKey,
     events::Events,
-    store::{DynTokenStore, Expected, Fetched, StoreError, StoredRecord, Version},
+    store::{
+        DynTokenStore, Expected, Fetched, Page, PageOf, StoreError, StoredRecord, TokenQuery,
+        TokenSummary, Version,
+    },
     token::{Record, Sealing, State, Target},
 };
 
@@ -474,6 +477,44 @@ impl Keeper {
                 most * 500 + most * 500 * u64::from(random) / 255,
             ))
             .await;
+    }
+
+    /// A page of records.
+    pub(crate) async fn find(
+        &self,
+        query: &TokenQuery,
+        page: Page,
+    ) -> Result<PageOf<TokenSummary>> {
+        Ok(self.within(self.0.store.find_tokens(query, page)).await?)
+    }
+
+    /// Removes what is over.
+    pub(crate) async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        Ok(self
+            .within(self.0.store.purge_tokens(before, limit))
+            .await?)
+    }
+
+    /// Remembers something once.
+    pub(crate) async fn put_once(
+        &self,
+        space: &str,
+        id: &str,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool> {
+        Ok(self
+            .within(self.0.store.put_once(space, id, value, ttl))
+            .await?)
+    }
+
+    /// Does the store answer?
+    pub(crate) async fn check_store(&self) -> Result<()> {
+        let key = TokenKey::app("tokenkeep-health")?;
+        self.within(self.0.store.fetch_token(&key))
+            .await
+            .map_err(Error::from)
+            .map(drop)
     }
 
     /// Whatever token is stored, fresh or not; nothing is refreshed for it.

@@ -14,13 +14,6 @@ use crate::{
     token::{GrantId, Payload, Record, Secret, State, Step},
 };
 
-/// A record that was written, or one that was there before.
-pub(crate) struct Kept {
-    pub(crate) record: Option<Record>,
-    /// Was it written by this call?
-    pub(crate) written: bool,
-}
-
 impl Keeper {
     /// What a first look shows under a key: a login and a logout replace just that (rule 1).
     pub(crate) async fn first_look(&self, key: &TokenKey) -> Result<Option<Record>> {
@@ -35,7 +28,7 @@ impl Keeper {
         key: &TokenKey,
         login: Login,
         terms: &ClientTerms,
-    ) -> Result<Kept> {
+    ) -> Result<()> {
         let first = self
             .first_look(key)
             .await?
@@ -56,16 +49,10 @@ impl Keeper {
                             self.orphan(key, record, replaced, terms, done.now);
                         }
                     }
-                    return Ok(Kept {
-                        record: done.record,
-                        written: true,
-                    });
+                    return Ok(());
                 }
                 LoginOutcome::Mine => {
-                    return Ok(Kept {
-                        record: done.record,
-                        written: true,
-                    });
+                    return Ok(());
                 }
                 LoginOutcome::Superseded => {
                     if let (Some(refresh_token), Some(record)) =
@@ -73,10 +60,7 @@ impl Keeper {
                     {
                         self.orphan(key, record, refresh_token.clone(), terms, done.now);
                     }
-                    return Ok(Kept {
-                        record: done.record,
-                        written: false,
-                    });
+                    return Ok(());
                 }
                 LoginOutcome::LeaseFirst => {
                     self.lease_for_login(key, &login, terms, give_up).await?
@@ -181,7 +165,7 @@ impl Keeper {
         now: crate::Timestamp,
     ) {
         if terms.profile.revocation == Revocation::PerToken {
-            self.revoke_later(key, token);
+            self.revoke_later(key, token, "refresh_token");
         } else {
             self.tell(key, record, now, TokenUpdate::Orphaned);
         }

@@ -13,6 +13,6 @@ mod source;
 mod transition;
 
 pub(crate) use keeper::{Keeper, KeeperParts, Timing, WeakKeeper};
-pub(crate) use snapshot::{Entry, Held, Need, Snapshot};
+pub(crate) use snapshot::{Entry, Held, Need};
 pub(crate) use source::{Ask, ClientTerms, TokenSource};
 pub(crate) use transition::{Binding, Login};

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::transition::Binding;
 use crate::{
-    Error, ProviderProfile, Result, Secret, Target, TokenKey,
+    Error, ProviderProfile, Result, Rotation, Secret, Target, TokenKey,
     token::{TokenAnswer, TokenFailure},
 };
 
@@ -16,6 +16,13 @@ use crate::{
 pub(crate) struct ClientTerms {
     pub(crate) binding: Binding,
     pub(crate) profile: ProviderProfile,
+}
+
+impl ClientTerms {
+    /// Does a refresh leave the refresh token as it is?
+    pub(crate) fn never_rotates(&self) -> bool {
+        self.profile.rotation == Rotation::Never
+    }
 }
 
 /// A token request.

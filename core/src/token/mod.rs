@@ -11,7 +11,7 @@ use std::fmt;
 pub(crate) use answer::{TokenAnswer, TokenFailure, Verdict};
 pub use key::{Owner, Slot, TokenKey};
 pub(crate) use record::{
-    AccessToken, Attempt, Body, Header, Lease, Payload, Record, Sealing, State, Step, TrailEntry,
+    AccessToken, Attempt, Body, Header, Lease, Payload, Record, Sealing, State, Step,
 };
 pub use record::{GrantId, NeedsLoginCause};
 pub use secret::Secret;

@@ -1,1 +1,19 @@
-//! tokenkeep.
+//! Token stores in SQL databases, over the application's own `sqlx` pool.
+//!
+//! | feature | store | |
+//! |---|---|---|
+//! | `sqlite` | [`SqliteStore`] | one file, any number of processes of one machine |
+//!
+//! Each store has tables of its own beside the application's: `tokenkeep_tokens` (one row per key, which people can join
+//! on by `owner`), `tokenkeep_once`, a change sequence where the database has nothing better, and `tokenkeep_schema`. The prefix
+//! is an option ([`SqlOptions::prefix`]). `migrate()` creates them, may be called by many processes at once, and never touches
+//! `_sqlx_migrations`; whoever prefers their own migrations finds the statements in `schema()`.
+
+#[cfg(feature = "sqlite")]
+mod shared;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+#[cfg(feature = "sqlite")]
+pub use crate::{shared::SqlOptions, sqlite::SqliteStore};
+pub use sqlx;

@@ -8,7 +8,7 @@ use url::Url;
 use super::{Pkce, Placement, Registration, ResponseMode};
 use crate::{
     ConfigSource, Error, ErrorCode, Phase, ProviderProfile, Result, Secret,
-    client::{AuthMethod, ClientAuthentication},
+    client::{AuthMethod, ClientAuthentication, authorize, token_endpoint},
     config::{ClientSettings, invalid},
     http,
 };
@@ -56,6 +56,7 @@ pub(crate) struct Resolved {
     pub(crate) timeout: Option<Duration>,
     pub(crate) profile: ProviderProfile,
     pub(crate) id_token_algorithms: Option<Vec<String>>,
+    pub(crate) userinfo_at_login: bool,
     pub(crate) check_nonce: bool,
     pub(crate) assume_bearer: bool,
     pub(crate) placement: Placement,
@@ -251,6 +252,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         timeout: win!(r.timeout, k.default_timeout),
         profile,
         id_token_algorithms: r.id_token_algorithms,
+        userinfo_at_login: r.userinfo_at_login,
         check_nonce: !r.skip_nonce,
         assume_bearer: r.assume_bearer,
         placement: win!(r.placement, placement).unwrap_or_default(),
@@ -318,6 +320,21 @@ fn check(client: Resolved) -> Result<Resolved> {
     }
     for scope in &client.scopes {
         check_scope(scope)?;
+    }
+    let of_authorization = client.authorize_params.iter().map(|(name, _)| name);
+    let of_tokens = client
+        .access_token_params
+        .iter()
+        .chain(&client.refresh_token_params)
+        .map(|(name, _)| name);
+    let protocol = of_authorization
+        .filter(|name| authorize::is_protocol(name))
+        .chain(of_tokens.filter(|name| token_endpoint::is_protocol(name)))
+        .next();
+    if let Some(name) = protocol {
+        return Err(invalid(format!(
+            "{name} belongs to the protocol and can't be a further parameter"
+        )));
     }
     Ok(client)
 }

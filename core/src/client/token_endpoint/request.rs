@@ -22,7 +22,7 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    pub(super) fn new(url: Url, phase: Phase) -> Self {
+    pub(crate) fn new(url: Url, phase: Phase) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         Self {

@@ -165,8 +165,8 @@ pub(super) fn describe(answer: &Answer, sent: &[Secret]) -> String {
     let page = (media == "text/html" || media == "text/plain")
         .then(|| std::str::from_utf8(&answer.body).ok())
         .flatten()
-        .filter(|text| !text.contains("token") && !text.contains(['{', '=']))
         .map(|text| scrub(&without_tags(text), sent))
+        .filter(|text| !text.contains("token") && !text.contains(['{', '=']))
         .filter(|text| !text.trim().is_empty());
     match page {
         Some(page) => format!(" ({media}, {size} bytes: {page:?})"),
@@ -203,14 +203,25 @@ pub(crate) fn scrub(text: &str, sent: &[Secret]) -> String {
     while !rest.is_empty() {
         let end = rest.find(|c| !is_token_char(c)).unwrap_or(rest.len());
         let (word, tail) = rest.split_at(end);
-        let could_be_token = word.len() >= 20
-            && word
-                .bytes()
-                .any(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
-        clean.push_str(if could_be_token { "[…]" } else { word });
+        if word.starts_with("//") && clean.ends_with(':') {
+            // An address is judged part by part.
+            let parts: Vec<_> = word.split('/').map(without_token).collect();
+            clean.push_str(&parts.join("/"));
+        } else {
+            clean.push_str(without_token(word));
+        }
         let separator = tail.chars().next().map_or(0, char::len_utf8);
         clean.push_str(&tail[..separator]);
         rest = &tail[separator..];
     }
     excerpt(&clean)
+}
+
+fn without_token(word: &str) -> &str {
+    let mixed = |b: u8| b.is_ascii_digit() || b.is_ascii_uppercase();
+    if word.len() >= 20 && word.bytes().any(mixed) {
+        "[…]"
+    } else {
+        word
+    }
 }

@@ -6,6 +6,7 @@ use crate::openid::fixtures::{
     CLIENT_ID, ISSUER, NOW, TestKey, claims, encode, key_set, other_rsa, rsa, rules, secret_token,
     with,
 };
+use crate::openid::{IssuerRule, peek};
 
 fn keys() -> KeySet {
     key_set(&[rsa().jwk()])

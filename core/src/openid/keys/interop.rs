@@ -6,7 +6,6 @@ use openidconnect::{
     core::{CoreJsonWebKeyType, CoreJsonWebKeyUse, CoreJwsSigningAlgorithm},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
-use serde_json::value::RawValue;
 
 use super::jwk::{Jwk, LENIENT, Material};
 use crate::openid::SigningAlgorithm;
@@ -78,8 +77,9 @@ impl JsonWebKey for Jwk {
 
 impl<'de> Deserialize<'de> for Jwk {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Self::parse(raw.get()).map_err(D::Error::custom)
+        // Not the raw text: openidconnect reads keys through a buffer that has none.
+        let value = serde_json::Value::deserialize(deserializer)?;
+        Self::parse(&value.to_string()).map_err(D::Error::custom)
     }
 }
 

@@ -39,6 +39,7 @@ pub(super) struct Inner {
     pub(super) material: Material,
 }
 
+#[expect(clippy::large_enum_variant, reason = "each stands alone behind an Arc")]
 pub(super) enum Material {
     /// A parsed key is bound to one algorithm, and an RSA key may serve six: each is parsed when it is needed first.
     Rsa {

@@ -1,0 +1,152 @@
+//! Between records and rows.
+
+use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type, query::Query};
+use tokenkeep_core::{
+    Timestamp, TokenKey,
+    store::{Index, StoreError, StoredRecord, Version},
+};
+
+/// The columns of a key, in their order.
+pub(crate) const KEY: [&str; 3] = ["owner", "client", "slot"];
+
+/// The columns of a record, in the order in which they are selected and bound.
+pub(crate) const RECORD: [&str; 10] = [
+    "version",
+    "generation",
+    "issuer",
+    "subject",
+    "sid",
+    "access_expires_at",
+    "grant_expires_at",
+    "changed_at",
+    "purge_at",
+    "body",
+];
+
+/// The record that stands in a row from the column `at` on.
+pub(crate) fn record<'r, R>(row: &'r R, at: usize) -> Result<StoredRecord, StoreError>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let time = |column| {
+        value::<Option<i64>, _>(row, at, column).map(|time| time.map(Timestamp::from_millis))
+    };
+    let mut index = Index::default();
+    index.issuer = value(row, at, 2)?;
+    index.subject = value(row, at, 3)?;
+    index.sid = value(row, at, 4)?;
+    index.access_expires_at = time(5)?;
+    index.grant_expires_at = time(6)?;
+    index.changed_at = Timestamp::from_millis(value(row, at, 7)?);
+    index.purge_at = time(8)?;
+    Ok(StoredRecord::new(
+        version(value(row, at, 0)?)?,
+        generation(value(row, at, 1)?)?,
+        index,
+        value(row, at, 9)?,
+    ))
+}
+
+/// A stamp from its column.
+pub(crate) fn version(bytes: Vec<u8>) -> Result<Version, StoreError> {
+    <[u8; 16]>::try_from(bytes)
+        .map(Version::from_bytes)
+        .map_err(|_| StoreError::invalid_row("the version is not 16 bytes long"))
+}
+
+/// A generation from its column.
+pub(crate) fn generation(number: i64) -> Result<u64, StoreError> {
+    u64::try_from(number).map_err(|_| StoreError::invalid_row("the generation is negative"))
+}
+
+/// A generation for its column.
+pub(crate) fn generation_column(generation: u64) -> Result<i64, StoreError> {
+    i64::try_from(generation)
+        .map_err(|_| StoreError::invalid_input("a generation of 2^63 or more has no column"))
+}
+
+/// The key that stands in a row from the column `at` on.
+pub(crate) fn key<'r, R>(row: &'r R, at: usize) -> Result<TokenKey, StoreError>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let [owner, client, slot] = [0, 1, 2].map(|column| text(row, at + column));
+    TokenKey::from_columns(client?, owner?, slot?)
+        .map_err(|_| StoreError::invalid_row("owner, client and slot are no key"))
+}
+
+/// A text of a key.
+fn text<'r, R>(row: &'r R, at: usize) -> Result<&'r str, StoreError>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+{
+    row.try_get(at)
+        .map_err(|_| StoreError::invalid_row("a column of the key is not text"))
+}
+
+/// The driver's error is dropped: it is only about the type, and might one day show the value.
+fn value<'r, T, R>(row: &'r R, at: usize, column: usize) -> Result<T, StoreError>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    T: Decode<'r, R::Database> + Type<R::Database>,
+{
+    row.try_get(at + column).map_err(|_| {
+        StoreError::invalid_row(format!(
+            "the column {} is null or of another type",
+            RECORD[column]
+        ))
+    })
+}
+
+/// Binds a record and whether to announce it. The generation comes checked ([`generation_column`]).
+pub(crate) fn bind_record<'q, DB>(
+    query: Query<'q, DB, DB::Arguments>,
+    record: &StoredRecord,
+    generation: i64,
+) -> Query<'q, DB, DB::Arguments>
+where
+    DB: Database,
+    for<'t> &'t [u8]: Encode<'t, DB> + Type<DB>,
+    for<'t> Option<&'t str>: Encode<'t, DB> + Type<DB>,
+    for<'t> Option<i64>: Encode<'t, DB> + Type<DB>,
+    for<'t> i64: Encode<'t, DB> + Type<DB>,
+    for<'t> bool: Encode<'t, DB> + Type<DB>,
+{
+    let index = &record.index;
+    query
+        .bind(&record.version.as_bytes()[..])
+        .bind(generation)
+        .bind(index.issuer.as_deref())
+        .bind(index.subject.as_deref())
+        .bind(index.sid.as_deref())
+        .bind(index.access_expires_at.map(Timestamp::as_millis))
+        .bind(index.grant_expires_at.map(Timestamp::as_millis))
+        .bind(index.changed_at.as_millis())
+        .bind(index.purge_at.map(Timestamp::as_millis))
+        .bind(&record.body[..])
+        .bind(record.announce)
+}
+
+/// Binds a key.
+pub(crate) fn bind_key<'q, DB>(
+    query: Query<'q, DB, DB::Arguments>,
+    key: &TokenKey,
+) -> Query<'q, DB, DB::Arguments>
+where
+    DB: Database,
+    for<'t> &'t str: Encode<'t, DB> + Type<DB>,
+{
+    query
+        .bind(key.owner_column())
+        .bind(key.client())
+        .bind(&*key.slot_column())
+}

@@ -1,0 +1,78 @@
+//! The conformance kit for token stores: one line tries every promise that a store makes.
+//!
+//! ```
+//! # use tokenkeep_memory::MemoryStore as MyStore;
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let report = tokenkeep_testing::conformance::check(|| async { MyStore::new() }).await;
+//! println!("{report}");
+//! report.assert();
+//! # }
+//! ```
+//!
+//! Each trial has a name and a promise. Trials of what [`Capabilities`](tokenkeep_core::store::Capabilities) does not claim are listed as not claimed, and
+//! trials that need a hand ([`Options`]) are listed as not run, with the reason. Give the kit a database of its own: it
+//! purges, and leaves records behind. It needs a tokio runtime; with several threads the races are real ones.
+//!
+//! The trials' names are stable enough to be looked up, and new ones may come with any version.
+
+mod bodies;
+mod changes;
+mod find;
+mod keys;
+mod once;
+mod options;
+mod purge;
+mod races;
+mod report;
+mod trial;
+mod writes;
+
+use std::{future::Future, sync::Arc, time::Instant};
+
+use tokenkeep_core::store::TokenStore;
+
+use self::trial::{Bench, Trial};
+pub use self::{
+    options::Options,
+    report::{Outcome, Report, Verdict},
+};
+
+/// Tries a store.
+pub async fn check<S, F>(make: impl FnOnce() -> F) -> Report
+where
+    S: TokenStore,
+    F: Future<Output = S>,
+{
+    check_with(Options::new(), make).await
+}
+
+/// Tries a store, with a hand from its author.
+pub async fn check_with<S, F>(options: Options, make: impl FnOnce() -> F) -> Report
+where
+    S: TokenStore,
+    F: Future<Output = S>,
+{
+    let bench = Bench::new(Arc::new(make().await), options).await;
+    let mut outcomes = Vec::new();
+    for trial in trials() {
+        let started = Instant::now();
+        let verdict = trial.run(&bench).await;
+        outcomes.push(Outcome::new(&trial, verdict, started.elapsed()));
+    }
+    Report::new(bench.store.name(), outcomes)
+}
+
+fn trials() -> impl Iterator<Item = Trial> {
+    [
+        writes::trials(),
+        bodies::trials(),
+        keys::trials(),
+        races::trials(),
+        purge::trials(),
+        once::trials(),
+        find::trials(),
+        changes::trials(),
+    ]
+    .into_iter()
+    .flatten()
+}

@@ -1,0 +1,100 @@
+//! What a store's author can lend the kit.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use tokenkeep_core::store::{DynTokenStore, TokenStore};
+
+pub(super) type Hook<A, T> =
+    Arc<dyn Fn(A) -> Pin<Box<dyn Future<Output = T> + Send>> + Send + Sync>;
+
+/// A hand for the trials that cannot do with a store alone.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use tokenkeep_memory::MemoryStore as MyStore;
+/// # use tokenkeep_testing::conformance::{Options, check_with};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let store = MyStore::new();
+/// let twin = store.clone();
+/// let options = Options::new()
+///     .second_handle(move || { let twin = twin.clone(); async move { twin } })
+///     .wait(Duration::from_secs(20));
+/// check_with(options, || async { store }).await.assert();
+/// # }
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    pub(super) second_handle: Option<Hook<(), DynTokenStore>>,
+    pub(super) fast_forward: Option<Hook<Duration, ()>>,
+    pub(super) wait: Duration,
+    pub(super) patience: Duration,
+}
+
+impl Options {
+    /// No hand at all.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            second_handle: None,
+            fast_forward: None,
+            wait: Duration::from_secs(10),
+            patience: Duration::from_secs(60),
+        }
+    }
+
+    /// Makes another handle to the same data, best over connections of its own, as another process would have it.
+    #[must_use]
+    pub fn second_handle<S, F>(mut self, make: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        S: TokenStore,
+        F: Future<Output = S> + Send + 'static,
+    {
+        self.second_handle = Some(Arc::new(move |()| {
+            let made = make();
+            Box::pin(async move { Arc::new(made.await) as DynTokenStore })
+        }));
+        self
+    }
+
+    /// Moves the store's time on, for the trials of expiry.
+    #[must_use]
+    pub fn fast_forward<F>(mut self, by: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.fast_forward = Some(Arc::new(move |time| Box::pin(by(time))));
+        self
+    }
+
+    /// How long to wait for an entry of the change feed before it counts as lost: 10 s unless told.
+    #[must_use]
+    pub fn wait(mut self, time: Duration) -> Self {
+        self.wait = time;
+        self
+    }
+
+    /// How long one trial may take before it counts as failed: 60 s unless told.
+    #[must_use]
+    pub fn patience(mut self, time: Duration) -> Self {
+        self.patience = time;
+        self
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("second_handle", &self.second_handle.is_some())
+            .field("fast_forward", &self.fast_forward.is_some())
+            .field("wait", &self.wait)
+            .field("patience", &self.patience)
+            .finish()
+    }
+}

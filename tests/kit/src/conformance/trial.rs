@@ -1,0 +1,292 @@
+//! Trials, and what they have at hand.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokenkeep_core::{
+    Clock, SystemClock, Timestamp, TokenKey,
+    store::{DynTokenStore, Expected, Index, StoreError, StoredRecord, Version},
+};
+use tokio::{sync::Barrier, task::JoinSet, time::timeout};
+
+use super::{Options, Verdict};
+
+/// How many tasks race in a trial of concurrency.
+pub(super) const RACERS: usize = 32;
+
+/// One promise, tried.
+pub(super) struct Trial {
+    pub(super) name: &'static str,
+    pub(super) promise: &'static str,
+    pub(super) needs: &'static [Need],
+    pub(super) body: fn(Bench) -> Pin<Box<dyn Future<Output = Kept> + Send>>,
+}
+
+/// What a trial cannot do without.
+#[derive(Clone, Copy)]
+pub(super) enum Need {
+    Clock,
+    Find,
+    Purge,
+    Once,
+    Changes,
+    SecondHandle,
+    FastForward,
+}
+
+/// Whether a promise was kept.
+pub(super) type Kept = Result<(), Broken>;
+
+/// How a promise was broken.
+pub(super) struct Broken(pub(super) String);
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        let source = std::error::Error::source(&error);
+        Self(source.map_or_else(
+            || format!("the store failed: {error}"),
+            |source| format!("the store failed: {error}: {source}"),
+        ))
+    }
+}
+
+/// `trial!(function, "name", [Need, ...], "promise")`
+macro_rules! trial {
+    ($body:path, $name:literal, [$($need:ident),*], $promise:literal) => {
+        $crate::conformance::trial::Trial {
+            name: $name,
+            promise: $promise,
+            needs: &[$($crate::conformance::trial::Need::$need),*],
+            body: |bench| Box::pin($body(bench)),
+        }
+    };
+}
+pub(super) use trial;
+
+/// `ensure!(condition, "how the promise is broken otherwise")`
+macro_rules! ensure {
+    ($kept:expr, $($broken:tt)+) => {
+        if !$kept {
+            return Err($crate::conformance::trial::Broken(format!($($broken)+)));
+        }
+    };
+}
+pub(super) use ensure;
+
+impl Trial {
+    pub(super) async fn run(&self, bench: &Bench) -> Verdict {
+        let claims = bench.store.capabilities();
+        for need in self.needs {
+            match need {
+                Need::Clock if !claims.clock => return Verdict::NotClaimed("clock"),
+                Need::Find if !claims.find => return Verdict::NotClaimed("find"),
+                Need::Purge if !claims.purge => return Verdict::NotClaimed("purge"),
+                Need::Once if !claims.once => return Verdict::NotClaimed("once"),
+                Need::Changes if !claims.changes => return Verdict::NotClaimed("changes"),
+                Need::SecondHandle if bench.second.is_none() => {
+                    return Verdict::NotRun("Options::second_handle was not given".into());
+                }
+                Need::FastForward if bench.options.fast_forward.is_none() => {
+                    return Verdict::NotRun("Options::fast_forward was not given".into());
+                }
+                _ => {}
+            }
+        }
+        // In a task of its own, so that a store that panics fails this trial and no other.
+        let mut running = tokio::spawn((self.body)(bench.for_trial(self.name)));
+        let patience = bench.options.patience;
+        match timeout(patience, &mut running).await {
+            Ok(Ok(Ok(()))) => Verdict::Passed,
+            Ok(Ok(Err(Broken(how)))) => Verdict::Failed(how),
+            Ok(Err(_)) => Verdict::Failed("the store panicked".to_owned()),
+            Err(_) => {
+                running.abort();
+                Verdict::Failed(format!("it did not end within {patience:?}"))
+            }
+        }
+    }
+}
+
+/// The store under trial, and what the trials share.
+#[derive(Clone)]
+pub(super) struct Bench {
+    pub(super) store: DynTokenStore,
+    pub(super) options: Options,
+    second: Option<DynTokenStore>,
+    run: Arc<str>,
+    trial: &'static str,
+}
+
+impl Bench {
+    pub(super) async fn new(store: DynTokenStore, options: Options) -> Self {
+        let second = match &options.second_handle {
+            Some(make) => Some(make(()).await),
+            None => None,
+        };
+        Self {
+            store,
+            options,
+            second,
+            run: Version::random().to_string()[..12].into(),
+            trial: "",
+        }
+    }
+
+    fn for_trial(&self, name: &'static str) -> Self {
+        Self {
+            trial: name,
+            ..self.clone()
+        }
+    }
+
+    /// The other handle, or the same one again.
+    pub(super) fn second(&self) -> DynTokenStore {
+        Arc::clone(self.second.as_ref().unwrap_or(&self.store))
+    }
+
+    /// One of the two handles, in turn.
+    pub(super) fn handle(&self, n: usize) -> DynTokenStore {
+        if n.is_multiple_of(2) {
+            Arc::clone(&self.store)
+        } else {
+            self.second()
+        }
+    }
+
+    /// A text that no other trial and no other run uses.
+    pub(super) fn unique(&self, what: &str) -> String {
+        format!("{}/{}/{what}", self.run, self.trial)
+    }
+
+    /// A client that no other trial and no other run uses.
+    pub(super) fn client(&self) -> String {
+        self.unique("client")
+    }
+
+    /// A key of this trial's own.
+    pub(super) fn key(&self, owner: &str) -> Result<TokenKey, Broken> {
+        key(&self.client(), owner, "")
+    }
+
+    /// Inserts a record under a key that is free; answers it.
+    pub(super) async fn insert(
+        &self,
+        key: &TokenKey,
+        record: StoredRecord,
+    ) -> Result<StoredRecord, Broken> {
+        self.store
+            .update_token(key, &record, Expected::Absent)
+            .await?;
+        Ok(record)
+    }
+
+    /// What stands under a key.
+    pub(super) async fn fetch(&self, key: &TokenKey) -> Result<Option<StoredRecord>, Broken> {
+        Ok(self.store.fetch_token(key).await?.record)
+    }
+
+    /// Does exactly this record stand under the key?
+    pub(super) async fn expect(&self, key: &TokenKey, record: &StoredRecord) -> Kept {
+        same(self.fetch(key).await?.as_ref(), record)
+    }
+
+    /// Moves the store's time on.
+    pub(super) async fn fast_forward(&self, by: Duration) {
+        if let Some(hook) = &self.options.fast_forward {
+            hook(by).await;
+        }
+    }
+
+    /// Runs [`RACERS`] tasks that begin together, and answers what each came to.
+    pub(super) async fn race<T, F>(
+        &self,
+        racer: impl Fn(usize, DynTokenStore) -> F,
+    ) -> Result<Vec<(usize, T)>, Broken>
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let start = Arc::new(Barrier::new(RACERS));
+        let mut tasks = JoinSet::new();
+        for n in 0..RACERS {
+            let running = racer(n, self.handle(n));
+            let start = Arc::clone(&start);
+            tasks.spawn(async move {
+                start.wait().await;
+                (n, running.await)
+            });
+        }
+        let mut ended = Vec::new();
+        while let Some(task) = tasks.join_next().await {
+            ended.push(task.map_err(|_| Broken("the store panicked".to_owned()))?);
+        }
+        Ok(ended)
+    }
+}
+
+/// A key from its three parts; the slot is written as its column.
+pub(super) fn key(client: &str, owner: &str, slot: &str) -> Result<TokenKey, Broken> {
+    TokenKey::from_columns(client, owner, slot)
+        .map_err(|error| Broken(format!("the kit made a wrong key: {error}")))
+}
+
+/// A record that can be told from every other.
+pub(super) fn record(generation: u64) -> StoredRecord {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let body = format!("body {}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let mut index = Index::default();
+    index.changed_at = now();
+    StoredRecord::new(Version::random(), generation, index, body.into_bytes())
+}
+
+pub(super) fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// Is what was read what was written? The announcement need not be kept.
+pub(super) fn same(found: Option<&StoredRecord>, written: &StoredRecord) -> Kept {
+    let Some(found) = found else {
+        return Err(Broken("there is no record".to_owned()));
+    };
+    ensure!(
+        found.version == written.version,
+        "the record is that of another write"
+    );
+    ensure!(
+        found.generation == written.generation,
+        "generation {} became {}",
+        written.generation,
+        found.generation
+    );
+    ensure!(
+        found.index == written.index,
+        "the index columns became others: {:?} is now {:?}",
+        written.index,
+        found.index
+    );
+    ensure!(
+        found.body == written.body,
+        "a body of {} bytes came back changed, as {} bytes",
+        written.body.len(),
+        found.body.len()
+    );
+    Ok(())
+}
+
+/// Was this write refused as a conflict?
+pub(super) fn conflict(answer: Result<(), StoreError>, write: &str) -> Kept {
+    match answer {
+        Err(StoreError::Conflict) => Ok(()),
+        Ok(()) => Err(Broken(format!("{write} was accepted"))),
+        Err(error) => Err(Broken(format!(
+            "{write} was answered by another error than Conflict: {error}"
+        ))),
+    }
+}
