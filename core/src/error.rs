@@ -99,6 +99,7 @@ phases! {
     Refresh "refresh" "Renewing a token.",
     Request "request" "Calling an API.",
     Revoke "revoke" "Revoking a token.",
+    Introspect "introspect" "Asking what the provider knows of a token.",
     Logout "logout" "Logging out.",
     Store "store" "Reading or writing the token store.",
     Session "session" "Reading a session or a request's proof that it comes from our own page.",

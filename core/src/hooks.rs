@@ -220,6 +220,9 @@ impl TokenHooks for ClientHooks<'_> {
                 RequestKind::AccessToken => hook.access_token_request(self.client, request).await?,
                 RequestKind::Refresh => hook.refresh_token_request(self.client, request).await?,
                 RequestKind::Revoke => hook.revoke_token_request(self.client, request).await?,
+                RequestKind::Introspect => {
+                    hook.introspect_token_request(self.client, request).await?;
+                }
             }
         }
         Ok(())
@@ -248,7 +251,7 @@ impl TokenHooks for ClientHooks<'_> {
                         hook.refresh_token_response(self.client, &answer, body)
                             .await
                     }
-                    RequestKind::Revoke => None,
+                    RequestKind::Revoke | RequestKind::Introspect => None,
                 };
                 changed = next.or(changed);
             }

@@ -20,9 +20,9 @@ mod token;
 
 pub use client::{
     ApiRequest, AuthMethod, AuthorizeRedirect, BrowserCookies, CallbackParams, Client,
-    ClientAuthentication, Cookie, Grant, GrantInfo, GrantState, Kept, Login, LoginKept,
-    LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned, SameSite,
-    Signer, TokenRequest,
+    ClientAuthentication, Cookie, Grant, GrantInfo, GrantState, Introspection, Kept, Login,
+    LoginKept, LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned,
+    SameSite, Signer, TokenRequest,
 };
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use config::{ConfigSource, Env, Settings};

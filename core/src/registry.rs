@@ -47,7 +47,6 @@ impl fmt::Debug for OAuth {
 
 impl OAuth {
     /// Builds a registry at once.
-    #[must_use]
     pub fn builder() -> OAuthBuilder {
         OAuthBuilder::default()
     }

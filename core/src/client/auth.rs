@@ -116,6 +116,7 @@ pub trait Signer: Send + Sync + fmt::Debug + 'static {
 pub(crate) enum Endpoint {
     Token,
     Revocation,
+    Introspection,
 }
 
 /// Chooses the method: what the registration says; else `none` without a secret; else the first of basic and post that
@@ -134,7 +135,7 @@ pub(crate) fn negotiate(
     }
     let explicit = match endpoint {
         Endpoint::Token => client.token_endpoint_auth_method,
-        Endpoint::Revocation => client
+        Endpoint::Revocation | Endpoint::Introspection => client
             .revocation_endpoint_auth_method
             .or(client.token_endpoint_auth_method),
     };

@@ -240,6 +240,7 @@ impl ReturnTo {
         Ok(Self(path.to_owned()))
     }
 
+    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

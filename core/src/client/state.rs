@@ -96,6 +96,7 @@ impl ClientState {
         token_endpoint, access_token_url, token_endpoint;
         userinfo_endpoint, userinfo_url, userinfo_endpoint;
         revocation_endpoint, revocation_url, revocation_endpoint;
+        introspection_endpoint, introspection_url, introspection_endpoint;
         end_session_endpoint, end_session_url, end_session_endpoint;
     }
 
@@ -141,17 +142,33 @@ impl ClientState {
     }
 
     /// How the client authenticates at an endpoint.
-    async fn authentication(&self, endpoint: Endpoint) -> Result<Arc<dyn ClientAuthentication>> {
+    pub(super) async fn authentication(
+        &self,
+        endpoint: Endpoint,
+    ) -> Result<Arc<dyn ClientAuthentication>> {
         let metadata = self.metadata().await?;
         let supported = metadata.as_ref().and_then(|metadata| match endpoint {
             Endpoint::Token => metadata
                 .value
                 .token_endpoint_auth_methods_supported
                 .as_deref(),
+            Endpoint::Introspection => metadata
+                .value
+                .introspection_endpoint_auth_methods_supported
+                .as_deref()
+                .or(metadata
+                    .value
+                    .token_endpoint_auth_methods_supported
+                    .as_deref()),
+            // Absent, it is that of the token endpoint (RFC 8414 section 2 says basic; providers mean this).
             Endpoint::Revocation => metadata
                 .value
                 .revocation_endpoint_auth_methods_supported
-                .as_deref(),
+                .as_deref()
+                .or(metadata
+                    .value
+                    .token_endpoint_auth_methods_supported
+                    .as_deref()),
         });
         negotiate(&self.resolved, endpoint, supported)
     }

@@ -30,7 +30,7 @@ pub(crate) use verdict::scrub;
 use super::{ClientAuthentication, Resolved};
 use crate::{
     Action, Error, ErrorCode, Phase, Result, Secret, Target,
-    http::Http,
+    http::{Answer, Http},
     token::{TokenAnswer, TokenFailure},
 };
 
@@ -196,6 +196,23 @@ impl TokenEndpoint<'_> {
             Some(said) => error.with_provider(said.clone()),
             None => error,
         })
+    }
+
+    /// Asks what the provider knows of a token (RFC 7662).
+    pub(crate) async fn introspect(&self, token: &Secret, bounds: Bounds) -> Result<Answer> {
+        let exchange = self.exchange(RequestKind::Introspect, &[], &[], bounds);
+        let mut request = TokenRequest::new(self.url.clone(), bounds.phase);
+        request.append("token", token.expose());
+        request.append("token_type_hint", "access_token");
+        request.append("client_id", self.client.client_id.as_str());
+        let answer = exchange
+            .ask(request)
+            .await
+            .map_err(|failure| failure.error)?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(exchange.refusal(&answer).error)
     }
 
     fn exchange<'b>(

@@ -44,11 +44,12 @@ impl Client {
     /// Lets the hooks mend the claims.
     async fn fixed_userinfo(&self, mut answer: Answer) -> Result<Answer> {
         let hooks = self.oauth()?.hooks();
-        if !hooks.is_empty() && answer.is_json() {
-            if let Ok(mut claims) = serde_json::from_slice(&answer.body) {
-                hooks.userinfo_response(self.name(), &mut claims).await?;
-                answer.body = claims.to_string().into_bytes();
-            }
+        if !hooks.is_empty()
+            && answer.is_json()
+            && let Ok(mut claims) = serde_json::from_slice(&answer.body)
+        {
+            hooks.userinfo_response(self.name(), &mut claims).await?;
+            answer.body = claims.to_string().into_bytes();
         }
         Ok(answer)
     }

@@ -82,6 +82,7 @@ impl KeySet {
     }
 
     /// How many usable keys there are.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }

@@ -35,6 +35,6 @@ pub(crate) use {
     keys::KeySet,
     loader::{Cached, Loaded},
     logout::{EndSession, end_session_url},
-    peek::{Peeked, peek},
+    peek::peek,
     rules::{IdTokenRules, IssuerRule},
 };

@@ -61,13 +61,13 @@ impl Keeper {
             };
             match self.snapshot(key, &entry).await {
                 Ok(snapshot) => {
-                    if let Some(snapshot) = &snapshot {
-                        if let Some((token, wants_refresh)) = held(snapshot) {
-                            if wants_refresh && self.may_renew_in_background(key, snapshot) {
-                                self.flight(key, &entry, target, Need::default());
-                            }
-                            return Ok(token);
+                    if let Some(snapshot) = &snapshot
+                        && let Some((token, wants_refresh)) = held(snapshot)
+                    {
+                        if wants_refresh && self.may_renew_in_background(key, snapshot) {
+                            self.flight(key, &entry, target, Need::default());
                         }
+                        return Ok(token);
                     }
                     self.cannot_refresh(key, snapshot.as_deref(), need)?;
                 }

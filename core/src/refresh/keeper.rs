@@ -183,10 +183,6 @@ impl Keeper {
         &self.0.clock
     }
 
-    pub(crate) fn timing(&self) -> Timing {
-        self.0.timing
-    }
-
     pub(crate) fn snapshots(&self) -> &Snapshots {
         &self.0.snapshots
     }
@@ -240,19 +236,19 @@ impl Keeper {
             .within(self.0.store.fetch_token(key))
             .await
             .map_err(|error| self.store_error(key, error))?;
-        if let Some(stored) = &record {
-            if let Some(again) = self.lost_write(entry, stored) {
-                let written = self
-                    .within(self.0.store.update_token(
-                        key,
-                        &again,
-                        Expected::Version(stored.version),
-                    ))
-                    .await;
-                if written.is_ok() {
-                    tracing::warn!(%key, "the store lost an acknowledged write; it was written again");
-                    record = Some(again);
-                }
+        if let Some(stored) = &record
+            && let Some(again) = self.lost_write(entry, stored)
+        {
+            let written = self
+                .within(
+                    self.0
+                        .store
+                        .update_token(key, &again, Expected::Version(stored.version)),
+                )
+                .await;
+            if written.is_ok() {
+                tracing::warn!(%key, "the store lost an acknowledged write; it was written again");
+                record = Some(again);
             }
         }
         let record = record
@@ -286,10 +282,10 @@ impl Keeper {
 
     fn remember_own(&self, version: Version) {
         let mut own = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
-        if own.order.len() >= OWN_WRITES {
-            if let Some(oldest) = own.order.pop_front() {
-                own.known.remove(&oldest);
-            }
+        if own.order.len() >= OWN_WRITES
+            && let Some(oldest) = own.order.pop_front()
+        {
+            own.known.remove(&oldest);
         }
         own.order.push_back(version);
         own.known.insert(version);

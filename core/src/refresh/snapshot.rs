@@ -52,10 +52,6 @@ impl std::fmt::Debug for Material {
 const BEARER: &str = "Bearer ";
 
 impl Held {
-    pub(crate) fn expired(&self, monotonic: Duration) -> bool {
-        self.expires.is_some_and(|expires| expires <= monotonic)
-    }
-
     pub(crate) fn wants_refresh(&self, monotonic: Duration) -> bool {
         self.refresh_at.is_some_and(|at| at <= monotonic)
     }
@@ -320,10 +316,12 @@ impl Entry {
     }
 }
 
+type Shard = RwLock<HashMap<TokenKey, Arc<Entry>>>;
+
 /// All snapshots of a process.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
-    shards: Box<[RwLock<HashMap<TokenKey, Arc<Entry>>>]>,
+    shards: Box<[Shard]>,
     hasher: RandomState,
     epoch: AtomicU64,
     feed: AtomicBool,
@@ -347,7 +345,7 @@ impl Snapshots {
         }
     }
 
-    fn shard(&self, key: &TokenKey) -> &RwLock<HashMap<TokenKey, Arc<Entry>>> {
+    fn shard(&self, key: &TokenKey) -> &Shard {
         // The map hashes again with a seed of its own: the keys of a shard spread in it.
         let hash = self.hasher.hash_one(key);
         &self.shards[(hash % SHARDS as u64) as usize]

@@ -137,10 +137,10 @@ pub(crate) fn login(
     login: &Login,
     now: Timestamp,
 ) -> Move<LoginOutcome> {
-    if let Some(record) = row {
-        if record.header.commit_id.as_ref() == Some(&login.attempt) {
-            return Move::Stay(LoginOutcome::Mine);
-        }
+    if let Some(record) = row
+        && record.header.commit_id.as_ref() == Some(&login.attempt)
+    {
+        return Move::Stay(LoginOutcome::Mine);
     }
     if row.map(|record| record.header.grant_id) != first {
         return Move::Stay(LoginOutcome::Superseded);
@@ -467,10 +467,10 @@ pub(crate) fn fail(
     }) else {
         return Move::Stay(Fail::NotMine);
     };
-    if let Failure::NeedsLogin { .. } = failure {
-        if let Some(until) = grace(record, now) {
-            return Move::Stay(Fail::Grace { until });
-        }
+    if let Failure::NeedsLogin { .. } = failure
+        && let Some(until) = grace(record, now)
+    {
+        return Move::Stay(Fail::Grace { until });
     }
     let mut next = rewritten(record, now);
     next.header.lease = None;

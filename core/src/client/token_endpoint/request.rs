@@ -151,6 +151,8 @@ pub(crate) enum RequestKind {
     Refresh,
     /// `revoke_token_request`.
     Revoke,
+    /// `introspect_token_request`.
+    Introspect,
 }
 
 /// The hook points of this endpoint.
@@ -174,7 +176,9 @@ pub(crate) trait TokenHooks: Send + Sync {
 }
 
 /// No hooks.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoHooks;
 
+#[cfg(test)]
 impl TokenHooks for NoHooks {}

@@ -410,7 +410,7 @@ fn begin_answers_what_stands_in_its_way() {
             cause: NeedsLoginCause::RegistrationChanged
         }
     );
-    let mut closed = record.clone();
+    let mut closed = record;
     closed.body = Body::KeyMissing {
         key_id: "k".into(),
         stored: vec![1],
