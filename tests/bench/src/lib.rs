@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 /// Something to measure.
-#[allow(missing_debug_implementations, reason = "holds closures")]
+#[expect(missing_debug_implementations, reason = "holds closures")]
 pub struct Candidate<'a> {
     name: &'a str,
     work: Box<dyn FnMut() + 'a>,

@@ -186,6 +186,15 @@ fn keys_of_the_same_type_on_other_curves_are_apart() {
             "{algorithm}"
         );
         assert_eq!(verifies(&set, None, key, *algorithm), Ok(()), "{algorithm}");
+        let alone = key_set(&[key.jwk()]);
+        for other in SigningAlgorithm::ALL
+            .iter()
+            .filter(|other| *other != algorithm)
+        {
+            let signature = key.sign(*algorithm, MESSAGE);
+            let outcome = alone.verify(None, *other, MESSAGE, &signature);
+            assert_eq!(outcome, Err(Mismatch::NoKey), "{algorithm} {other}");
+        }
     }
 }
 
