@@ -40,7 +40,7 @@ use crate::shared::{
 ///   covers the last 16,000 writes; a purge cuts it to the last hour.
 /// * **Errors**: a database that is busy for longer than the busy timeout is [`StoreError::Unavailable`]; a missing
 ///   table or column and a read-only file are [`StoreError::Misconfigured`].
-/// * **Searching**: `find_tokens` has an index for owner, client, issuer with subject, and sid; a query by times alone
+/// * **Searching**: `find_tokens` has an index for owner, client, subject and sid; a query by issuer or times alone
 ///   reads the whole table, page by page.
 #[derive(Clone)]
 pub struct SqliteStore {
