@@ -96,6 +96,13 @@ impl ReqwestTransport {
     }
 }
 
+impl ReqwestTransport {
+    /// The client behind it: it builds requests, also where another transport sends them.
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.0
+    }
+}
+
 #[async_trait]
 impl Transport for ReqwestTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
@@ -238,31 +245,25 @@ impl Http {
                     error: unavailable("could not be reached or gave no answer").with_source(error),
                 })?;
             let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-            let mut body = Vec::new();
-            let mut stream = response.bytes_stream();
-            while let Some(chunk) = stream.next().await {
-                let chunk = chunk.map_err(|error| Failure {
+            let body = read_body(response).await.map_err(|problem| match problem {
+                BodyProblem::Broken(error) => Failure {
                     sent: Sent::Maybe,
-                    error: unavailable("broke off in the middle of its answer")
-                        .with_source(error.without_url()),
-                })?;
-                if body.len() + chunk.len() > MAX_ANSWER {
-                    let error = Error::new(
-                        ErrorCode::ProviderError,
-                        phase,
-                        format!("{host} answered with more than 1 MiB"),
-                    )
-                    .with_provider(ProviderError {
+                    error: unavailable("broke off in the middle of its answer").with_source(error),
+                },
+                BodyProblem::TooLong => {
+                    let said = ProviderError {
                         status: Some(status.as_u16()),
                         ..ProviderError::default()
-                    });
-                    return Err(Failure {
+                    };
+                    let message = format!("{host} answered with more than 1 MiB");
+                    let error =
+                        Error::new(ErrorCode::ProviderError, phase, message).with_provider(said);
+                    Failure {
                         sent: Sent::Maybe,
                         error,
-                    });
+                    }
                 }
-                body.extend_from_slice(&chunk);
-            }
+            })?;
             Ok(Answer {
                 status,
                 headers,
@@ -297,6 +298,26 @@ impl Http {
             .await
             .map_err(|failure| failure.error)
     }
+}
+
+/// Why a body cannot be had.
+pub(crate) enum BodyProblem {
+    TooLong,
+    Broken(reqwest::Error),
+}
+
+/// Reads a body of at most 1 MiB.
+pub(crate) async fn read_body(response: Response) -> Result<Vec<u8>, BodyProblem> {
+    let mut body = Vec::new();
+    let mut stream = response.bytes_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| BodyProblem::Broken(error.without_url()))?;
+        if body.len() + chunk.len() > MAX_ANSWER {
+            return Err(BodyProblem::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// Refuses what is neither https nor http to a literal loopback name.

@@ -2,15 +2,42 @@
 //!
 //! Applications depend on the `tokenkeep` crate, which re-exports this one; stores and web hooks depend on this one.
 
+mod client;
 mod clock;
+mod config;
 mod error;
+mod events;
+mod hooks;
 mod http;
+mod openid;
+mod provider;
+mod refresh;
+mod registry;
 mod seal;
+mod session;
 pub mod store;
 mod token;
 
+pub use client::{
+    ApiRequest, AuthMethod, AuthorizeRedirect, BrowserCookies, CallbackParams, Client,
+    ClientAuthentication, Cookie, Grant, GrantInfo, GrantState, Kept, Login, LoginKept,
+    LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned, SameSite,
+    Signer, TokenRequest,
+};
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
+pub use config::{ConfigSource, Env, Settings};
 pub use error::{Action, Error, ErrorCode, Phase, ProviderError, Result};
+pub use events::{Changed, Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate, TokenUpdates};
+pub use hooks::{Hook, RawAnswer};
 pub use http::{Sent, Transport, TransportError};
+pub use openid::{
+    IdTokenChecks, IdTokenClaims, IdTokenValidator, ProviderMetadata, SigningAlgorithm, Userinfo,
+};
+pub use provider::{ProviderProfile, Reuse, Revocation, Rotation};
+pub use registry::{ClientSource, OAuth, OAuthBuilder};
 pub use seal::KeyRing;
-pub use token::{Owner, Secret, Slot, TokenKey};
+pub use session::{KeptLogin, LoggedOut, Session};
+pub use token::{
+    Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Target, Token, TokenBuilder,
+    TokenKey,
+};

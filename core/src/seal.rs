@@ -233,5 +233,10 @@ pub(crate) fn random_id() -> String {
     URL_SAFE_NO_PAD.encode(random::<16>())
 }
 
+/// Are two secrets equal? In constant time.
+pub(crate) fn equal(left: &str, right: &str) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(left.as_bytes(), right.as_bytes()).is_ok()
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,2 +1,30 @@
-//! tokenkeep.
+//! Test an application that signs people in with OAuth 2.0 and OpenID Connect, without a network and without a browser.
+//!
+//! [`Provider`] is an OpenID Provider in the process of the test. It counts how often each refresh token was spent, and
+//! its faults are turned on one by one. [`Browser`] walks through a whole login: it follows redirects, keeps cookies, and
+//! fills in the login and consent pages.
+//!
+//! ```
+//! use tokenkeep_testing::{Endpoint, Fault, Provider, Rotation};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let provider = Provider::builder().rotation(Rotation::FamilyRevoking).start().await?;
+//! provider.faults().on(Endpoint::Token, Fault::ServerError(503)).times(1);
+//!
+//! // ... configure the application with `provider.issuer()`, `provider.client_id()`, `provider.client_secret()`,
+//! // log in with `provider.browser().log_in("http://127.0.0.1:3000/login/op", "alice").await?`, and then:
+//! assert!(provider.max_spends() <= 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod browser;
 pub mod conformance;
+mod provider;
+
+pub use browser::{Browser, BrowserError, Callback, Page, Visit};
+pub use provider::{
+    AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, Lineage, LoggedRequest,
+    Provider, ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
+};

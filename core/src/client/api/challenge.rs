@@ -1,0 +1,157 @@
+//! What an API's 401 or 403 asks for: `WWW-Authenticate` (RFC 9110 section 11.6.1, RFC 6750 section 3, RFC 9470).
+
+use reqwest::{Response, StatusCode, header::WWW_AUTHENTICATE};
+
+use crate::error::excerpt;
+
+/// A refusal that has to do with the token.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Challenge {
+    unauthorized: bool,
+    pub(super) error: Option<String>,
+    pub(super) description: Option<String>,
+    /// `scope`, `acr_values`, `max_age`.
+    pub(super) required: Vec<(String, String)>,
+}
+
+impl Challenge {
+    /// The challenge of a 401, or of a 403 that names an error.
+    pub(super) fn of(response: &Response) -> Option<Self> {
+        let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
+        if !unauthorized && response.status() != StatusCode::FORBIDDEN {
+            return None;
+        }
+        let headers = response.headers().get_all(WWW_AUTHENTICATE);
+        let mut challenge = Self {
+            unauthorized,
+            ..Self::default()
+        };
+        for value in headers
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .take(8)
+        {
+            challenge.read(value);
+        }
+        (unauthorized || challenge.error.is_some()).then_some(challenge)
+    }
+
+    /// May a renewed token help? Not where the API asks for another scope or another authentication.
+    pub(super) fn asks_for_a_fresh_token(&self) -> bool {
+        self.unauthorized && matches!(self.error.as_deref(), None | Some("invalid_token"))
+    }
+
+    fn read(&mut self, header: &str) {
+        // At most 8 KiB: nobody needs more to say what is missing.
+        let header: String = header.chars().take(8192).collect();
+        for (name, value) in parameters(&header) {
+            match name.to_ascii_lowercase().as_str() {
+                "error" => self.error = self.error.take().or_else(|| Some(excerpt(&value))),
+                "error_description" => {
+                    self.description = self.description.take().or_else(|| Some(excerpt(&value)));
+                }
+                name @ ("scope" | "acr_values" | "max_age") => {
+                    self.required.push((name.to_owned(), excerpt(&value)));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The parameters of all challenges of one header value, whatever their schemes.
+fn parameters(header: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = header;
+    while let Some(equals) = rest.find('=') {
+        let name = rest[..equals].trim_end();
+        // A scheme may stand before the name: `Bearer error=…`.
+        let name = name.rsplit([' ', ',', '\t']).next().unwrap_or_default();
+        let after = rest[equals + 1..].trim_start();
+        let (value, next) = match after.strip_prefix('"') {
+            Some(quoted) => quoted_string(quoted),
+            None => {
+                let end = after.find([',', ' ', '\t']).unwrap_or(after.len());
+                (after[..end].to_owned(), &after[end..])
+            }
+        };
+        if !name.is_empty() {
+            found.push((name.to_owned(), value));
+        }
+        rest = next;
+    }
+    found
+}
+
+/// A quoted string without its first quote: what it says, and what follows.
+fn quoted_string(text: &str) -> (String, &str) {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (value, &text[at + 1..]),
+            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
+            c => value.push(c),
+        }
+    }
+    (value, "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(header: &str) -> Challenge {
+        let mut challenge = Challenge {
+            unauthorized: true,
+            ..Challenge::default()
+        };
+        challenge.read(header);
+        challenge
+    }
+
+    #[test]
+    fn challenges_are_read() {
+        let stale =
+            read(r#"Bearer realm="x", error="invalid_token", error_description="it \"expired\"""#);
+        assert_eq!(stale.error.as_deref(), Some("invalid_token"));
+        assert_eq!(stale.description.as_deref(), Some("it \"expired\""));
+        assert!(stale.asks_for_a_fresh_token());
+
+        let step_up = read(
+            r#"Bearer error="insufficient_user_authentication", acr_values="gold silver", max_age=5"#,
+        );
+        assert_eq!(
+            step_up.required,
+            [
+                ("acr_values".to_owned(), "gold silver".to_owned()),
+                ("max_age".to_owned(), "5".to_owned())
+            ]
+        );
+        assert!(!step_up.asks_for_a_fresh_token());
+
+        assert_eq!(
+            read("Basic realm=x, Bearer error=invalid_token")
+                .error
+                .as_deref(),
+            Some("invalid_token")
+        );
+        assert!(read("Bearer").asks_for_a_fresh_token());
+    }
+
+    #[test]
+    fn odd_challenges_do_no_harm() {
+        for odd in [
+            "",
+            "=",
+            "=\"",
+            "a=\"\\",
+            ",,,=,=",
+            "é=\"é\\",
+            "x=\"unended",
+            "Bearer =\"a\"b=c",
+        ] {
+            read(odd);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Where a request may go.
+
+use url::Url;
+
+use crate::{Error, ErrorCode, Phase, Result, client::Resolved, http};
+
+/// The address of an API path: always below the client's `api_base_url`, with or without a leading slash; or an absolute
+/// URL of an origin that the registration allows.
+///
+/// # Errors
+/// `foreign_origin` for whatever could name another origin, such as `//other.example/x`.
+pub(super) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
+    let ambiguous = path.starts_with("//")
+        || path.contains('\\')
+        || path.chars().any(|c| c.is_control())
+        || path.starts_with(char::is_whitespace);
+    if ambiguous {
+        return Err(Error::new(
+            ErrorCode::ForeignOrigin,
+            Phase::Request,
+            "the path could name another origin; it is relative to the client's api_base_url",
+        ));
+    }
+    // A colon before any slash makes a URL with a scheme of it.
+    let head = path.split(['/', '?', '#']).next().unwrap_or_default();
+    if head.contains(':') {
+        let url = Url::parse(path).map_err(|_| {
+            Error::new(
+                ErrorCode::InvalidParameter,
+                Phase::Request,
+                "the URL cannot be read",
+            )
+        })?;
+        if !http::is_secure(&url) || !client.may_be_sent_to(&url) || has_credentials(&url) {
+            return Err(foreign(&url, "the request goes to"));
+        }
+        return Ok(url);
+    }
+    let Some(base) = &client.api_base_url else {
+        return Err(Error::new(
+            ErrorCode::InvalidConfiguration,
+            Phase::Request,
+            "the client has no api_base_url that a path could be relative to",
+        ));
+    };
+    let mut directory = base.clone();
+    directory.set_query(None);
+    directory.set_fragment(None);
+    let text = format!(
+        "{}/{}",
+        directory.as_str().trim_end_matches('/'),
+        path.trim_start_matches('/')
+    );
+    let url = Url::parse(&text).map_err(|_| {
+        Error::new(
+            ErrorCode::InvalidParameter,
+            Phase::Request,
+            "the path cannot be read",
+        )
+    })?;
+    if url.origin() != base.origin() {
+        return Err(foreign(&url, "the request goes to"));
+    }
+    Ok(url)
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// An origin that gets no token.
+pub(super) fn foreign(url: &Url, what: &str) -> Error {
+    Error::new(
+        ErrorCode::ForeignOrigin,
+        Phase::Request,
+        format!(
+            "{what} {}, which the client does not allow",
+            url.origin().ascii_serialization()
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Registration, Settings};
+
+    fn client() -> Resolved {
+        let registration =
+            Registration::oauth2("c", "https://op.example/a", "https://op.example/t")
+                .client_id("id")
+                .api_base_url("https://api.example/v1")
+                .allow_origin("https://more.example");
+        crate::client::resolve(&registration, &Settings::default()).unwrap()
+    }
+
+    #[test]
+    fn paths_stand_below_the_base() {
+        for (path, url) in [
+            ("me", "https://api.example/v1/me"),
+            ("/me?x=1", "https://api.example/v1/me?x=1"),
+            ("", "https://api.example/v1/"),
+            ("a:b/c", ""),
+            ("x/a:b", "https://api.example/v1/x/a:b"),
+            (
+                "@other.example/x",
+                "https://api.example/v1/@other.example/x",
+            ),
+            ("https://api.example/other", "https://api.example/other"),
+            ("https://more.example/x", "https://more.example/x"),
+        ] {
+            match resolve(&client(), path) {
+                Ok(found) => assert_eq!(found.as_str(), url, "{path}"),
+                Err(error) => assert!(url.is_empty(), "{path}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn other_origins_are_refused() {
+        for path in [
+            "//other.example/x",
+            "///other.example/x",
+            "/\\other.example/x",
+            "\\\\other.example",
+            " //other.example",
+            "/\t/other.example",
+            "https://other.example/x",
+            "http://api.example/v1/me",
+            "https://api.example:444/",
+            "https://api.example@other.example/",
+            "https://user:pass@api.example/",
+            "http:other.example",
+            "file:///etc/passwd",
+            "data:text/plain,x",
+        ] {
+            let code = resolve(&client(), path).unwrap_err().code();
+            assert_eq!(code, ErrorCode::ForeignOrigin, "{path}");
+        }
+    }
+}

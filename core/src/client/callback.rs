@@ -1,0 +1,269 @@
+//! Reading the authorization response (RFC 6749 section 4.1.2, RFC 9207), and where to go after it.
+
+use std::fmt;
+
+use url::{Url, form_urlencoded};
+
+use super::{flow::Flow, token_endpoint::scrub};
+use crate::{Action, Error, ErrorCode, Phase, ProviderError, Result, Secret};
+
+const MAX_TOTAL: usize = 16 * 1024;
+const MAX_PARAMETERS: usize = 64;
+const MAX_VALUE: usize = 8 * 1024;
+const MAX_RETURN_TO: usize = 2048;
+
+/// What the browser brought back from the provider, read but not trusted.
+///
+/// A query string and a posted form are read alike. `Debug` shows which parameters are there.
+#[derive(Clone, Default)]
+pub struct CallbackParams {
+    code: Option<Secret>,
+    state: Option<Secret>,
+    iss: Option<Secret>,
+    error: Option<Secret>,
+    error_description: Option<Secret>,
+    error_uri: Option<Secret>,
+}
+
+impl CallbackParams {
+    /// Reads a query string (without `?`) or the body of a form, at most 16 KiB with 64 parameters.
+    ///
+    /// # Errors
+    /// `invalid_parameter` if it is too large, not UTF-8, or has a parameter twice that means something.
+    pub fn parse(encoded: impl AsRef<[u8]>) -> Result<Self> {
+        let encoded = encoded.as_ref();
+        if encoded.len() > MAX_TOTAL {
+            return Err(invalid("the authorization response is larger than 16 KiB"));
+        }
+        let mut params = Self::default();
+        for (count, (name, value)) in form_urlencoded::parse(encoded).enumerate() {
+            if count >= MAX_PARAMETERS {
+                return Err(invalid(
+                    "the authorization response has more than 64 parameters",
+                ));
+            }
+            if value.len() > MAX_VALUE {
+                return Err(invalid(
+                    "the authorization response has a parameter over 8 KiB",
+                ));
+            }
+            // What was not UTF-8 was replaced by this character.
+            if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
+                return Err(invalid("the authorization response is not UTF-8"));
+            }
+            params.insert(&name, value.into_owned())?;
+        }
+        Ok(params)
+    }
+
+    fn insert(&mut self, name: &str, value: String) -> Result<()> {
+        let slot = match name {
+            "code" => &mut self.code,
+            "state" => &mut self.state,
+            "iss" => &mut self.iss,
+            "error" => &mut self.error,
+            "error_description" => &mut self.error_description,
+            "error_uri" => &mut self.error_uri,
+            _ => return Ok(()),
+        };
+        // What describes an error is only ever shown, and cleaned for that.
+        if !name.starts_with("error_") && value.chars().any(char::is_control) {
+            return Err(invalid(&format!(
+                "the authorization response has control characters in {name}"
+            )));
+        }
+        match slot.replace(Secret::from(value)) {
+            None => Ok(()),
+            Some(_) => Err(invalid(&format!(
+                "the authorization response has {name} twice"
+            ))),
+        }
+    }
+
+    /// The state, by which the login is found.
+    ///
+    /// # Errors
+    /// `missing_parameter` if there is none.
+    pub fn state(&self) -> Result<&Secret> {
+        present(&self.state).ok_or_else(|| missing("state"))
+    }
+}
+
+impl fmt::Debug for CallbackParams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallbackParams")
+            .field("code", &self.code.is_some())
+            .field("state", &self.state.is_some())
+            .field("iss", &self.iss.is_some())
+            .field("error", &self.error.is_some())
+            .finish()
+    }
+}
+
+/// An authorization code that came with the right state from the right issuer.
+#[derive(Clone, Debug)]
+pub(crate) struct Code(Secret);
+
+impl Code {
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+/// Checks an authorization response against the login it belongs to; what the provider says of an error is looked at only
+/// after that. `iss_required`: the metadata has `authorization_response_iss_parameter_supported` (RFC 9207 section 3).
+///
+/// # Errors
+/// `missing_parameter`, `invalid_parameter`, `state_mismatch`, `issuer_mismatch`; `access_denied` and `provider_error` for
+/// what the provider says.
+pub(crate) fn check(
+    params: &CallbackParams,
+    flow: &Flow,
+    expected_issuer: Option<&str>,
+    iss_required: bool,
+) -> Result<Code> {
+    checked(params, flow, expected_issuer, iss_required)
+        .map_err(|error| error.with_client(&flow.client))
+}
+
+fn checked(
+    params: &CallbackParams,
+    flow: &Flow,
+    expected_issuer: Option<&str>,
+    iss_required: bool,
+) -> Result<Code> {
+    if !flow.has_state(params.state()?) {
+        return Err(Error::new(
+            ErrorCode::StateMismatch,
+            Phase::Callback,
+            "the state belongs to another login",
+        ));
+    }
+    match (&params.iss, expected_issuer) {
+        (Some(iss), Some(expected)) if iss.expose() != expected => {
+            return Err(Error::new(
+                ErrorCode::IssuerMismatch,
+                Phase::Callback,
+                "the authorization response comes from another issuer than the one that was asked",
+            ));
+        }
+        (None, Some(_)) if iss_required => {
+            return Err(Error::new(
+                ErrorCode::IssuerMismatch,
+                Phase::Callback,
+                "the authorization response names no issuer, and the provider's metadata says that it does",
+            ));
+        }
+        _ => {}
+    }
+    match (present(&params.code), present(&params.error)) {
+        (Some(_), Some(_)) => Err(invalid(
+            "the authorization response has both a code and an error",
+        )),
+        (None, None) => Err(missing("code")),
+        (Some(code), None) => Ok(Code(code.clone())),
+        (None, Some(error)) => Err(refusal(params, flow, error.expose())),
+    }
+}
+
+/// What the provider said (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6).
+fn refusal(params: &CallbackParams, flow: &Flow, error: &str) -> Error {
+    let sent = [
+        Some(flow.state.clone()),
+        flow.nonce.clone(),
+        flow.verifier.clone(),
+    ];
+    let sent: Vec<Secret> = sent.into_iter().flatten().collect();
+    let clean = |text| Some(scrub(present(text)?.expose(), &sent));
+    let name = scrub(error, &sent);
+    let action = match error {
+        "login_required"
+        | "interaction_required"
+        | "consent_required"
+        | "account_selection_required" => Action::Login { connect_url: None },
+        "temporarily_unavailable" | "server_error" => Action::Retry { after: None },
+        "invalid_request"
+        | "unauthorized_client"
+        | "unsupported_response_type"
+        | "invalid_scope" => Action::Configure,
+        _ => Action::None,
+    };
+    let code = match error {
+        "access_denied" => ErrorCode::AccessDenied,
+        _ => ErrorCode::ProviderError,
+    };
+    let provider = ProviderError {
+        error: Some(name.clone()),
+        description: clean(&params.error_description),
+        uri: clean(&params.error_uri),
+        ..ProviderError::default()
+    };
+    Error::new(
+        code,
+        Phase::Callback,
+        format!("the provider answered the login with {name}"),
+    )
+    .with_action(action)
+    .with_provider(provider)
+}
+
+/// Where the browser goes after a login: a path of the application's own origin, with query and fragment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReturnTo(String);
+
+impl ReturnTo {
+    /// Reads a path. `base` is the application's address as browsers see it.
+    ///
+    /// # Errors
+    /// `invalid_return_to` for whatever a browser could take for another origin.
+    pub(crate) fn parse(path: &str, base: &Url) -> Result<Self> {
+        let refused = || {
+            Error::new(
+                ErrorCode::InvalidReturnTo,
+                Phase::Authorize,
+                "the return-to is not a path of the application's own origin",
+            )
+        };
+        let plain = path.len() <= MAX_RETURN_TO
+            && path.starts_with('/')
+            && !path.starts_with("//")
+            // Browsers read a backslash as a slash, and skip tabs and line breaks.
+            && !path.chars().any(|c| c == '\\' || c.is_control());
+        if !plain {
+            return Err(refused());
+        }
+        let url = base.join(path).map_err(|_| refused())?;
+        // `/.//other.example` is a path that becomes `//other.example` once its dots are resolved.
+        if url.origin() != base.origin() || url.path().starts_with("//") {
+            return Err(refused());
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+fn present(value: &Option<Secret>) -> Option<&Secret> {
+    value.as_ref().filter(|value| !value.expose().is_empty())
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(
+        ErrorCode::MissingParameter,
+        Phase::Callback,
+        format!("the authorization response has no {name}"),
+    )
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorCode::InvalidParameter, Phase::Callback, message)
+}
+
+#[cfg(test)]
+mod tests;

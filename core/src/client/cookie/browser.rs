@@ -1,0 +1,46 @@
+//! The cookies that a browser sent.
+
+use std::fmt;
+
+use crate::Secret;
+
+/// The cookies that a browser sent (RFC 6265 section 4.2), at most 100 of them. `Debug` shows names only.
+#[derive(Clone, Default)]
+pub struct BrowserCookies(Vec<(String, Secret)>);
+
+impl BrowserCookies {
+    /// Reads the values of `Cookie` headers. What is no cookie is passed over.
+    #[must_use]
+    pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Self {
+        let pairs = headers.into_iter().flat_map(|header| header.split(';'));
+        Self(
+            pairs
+                .filter_map(|pair| pair.trim().split_once('='))
+                .map(|(name, value)| (name.to_owned(), Secret::from(value.trim_matches('"'))))
+                .take(100)
+                .collect(),
+        )
+    }
+
+    /// Names and values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose()))
+    }
+
+    /// All values of a name: a browser may send one twice.
+    pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.iter()
+            .filter(move |(other, _)| *other == name)
+            .map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for BrowserCookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
+    }
+}

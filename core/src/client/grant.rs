@@ -1,0 +1,373 @@
+//! What somebody has granted at a client: the handle by which its tokens are used, renewed and ended.
+
+use std::sync::Arc;
+
+use reqwest::{Method, header::HeaderValue};
+
+use super::{ApiRequest, Client, api::Bearer};
+use crate::{
+    Error, ErrorCode, NeedsLoginCause, Owner, Phase, Result, Target, Timestamp, Token, TokenKey,
+    Userinfo,
+    events::LogoutCause,
+    refresh::{Entry, Held, Keeper, Need},
+    token::{Record, State},
+};
+
+/// What an owner (or the application itself) has granted at a client. Nothing is looked up before it is used.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    client: Client,
+    key: Result<TokenKey, Arc<Error>>,
+    target: Target,
+}
+
+impl Grant {
+    pub(super) fn new(client: Client, key: Result<TokenKey>) -> Self {
+        Self {
+            client,
+            key: key.map_err(Arc::new),
+            target: Target::login(),
+        }
+    }
+
+    /// Another of the owner's accounts at this client.
+    #[must_use]
+    pub fn account(self, label: &str) -> Self {
+        let key = self
+            .key
+            .and_then(|key| key.account(label).map_err(Arc::new));
+        Self { key, ..self }
+    }
+
+    /// A token for these scopes, kept beside the login's own.
+    #[must_use]
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.target = Target::new(std::mem::take(&mut self.target.resources), scopes);
+        self
+    }
+
+    /// A token for this resource (RFC 8707), kept beside the login's own.
+    #[must_use]
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        let mut resources = std::mem::take(&mut self.target.resources);
+        resources.push(resource.into());
+        self.target = Target::new(resources, std::mem::take(&mut self.target.scopes));
+        self
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Under which key its record is kept.
+    ///
+    /// # Errors
+    /// `invalid_key` if owner or label cannot be one.
+    pub fn key(&self) -> Result<&TokenKey> {
+        self.key
+            .as_ref()
+            .map_err(|error| error.duplicate().with_client(self.client.name()))
+    }
+
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(super) fn keeper(&self) -> Result<&Keeper> {
+        Ok(self.client.oauth()?.keeper())
+    }
+
+    /// A token that may be used now: the one that is kept, renewed if it is over.
+    ///
+    /// # Errors
+    /// `login_required`, `identity_changed`: the user must log in. `refresh_unavailable`, `provider_unavailable`,
+    /// `provider_error`, `store_unavailable`: not at this moment, and [`retry_after`](Error::retry_after) may say when.
+    /// `key_missing`: the ring lacks its key.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing: a refresh that it waited for goes on.
+    pub async fn token(&self) -> Result<Token> {
+        self.keeper()?
+            .token(self.key()?, &self.target, Need::default(), Held::token)
+            .await
+            .map_err(|error| self.client.explained(error))
+    }
+
+    /// A handle whose [`header`](Kept::header) is ready without a look-up: for hot paths.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
+    pub fn kept(&self) -> Result<Kept> {
+        let (keeper, key) = (self.keeper()?.clone(), self.key()?.clone());
+        let entry = keeper.snapshots().entry(&key);
+        let clock = Arc::clone(keeper.clock());
+        Ok(Kept {
+            keeper,
+            key,
+            target: self.target.clone(),
+            entry,
+            clock,
+        })
+    }
+
+    /// Renews now, whatever the expiry says. Callers who ask at once share one refresh.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the refresh.
+    pub async fn refresh(&self) -> Result<Token> {
+        self.keeper()?
+            .force(self.key()?, &self.target)
+            .await
+            .map_err(|error| self.client.explained(error))
+    }
+
+    /// Lets the access token count as expired for the whole fleet, so that its next use renews it. With a generation only
+    /// if that is still the current one. Answers whether anything changed.
+    ///
+    /// # Errors
+    /// `store_unavailable`, `invalid_record`.
+    pub async fn invalidate(&self, generation: Option<u64>) -> Result<bool> {
+        self.keeper()?.expire(self.key()?, generation).await
+    }
+
+    /// Logs the grant out here, for the whole fleet: only a new login brings it back. The provider is not told.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    ///
+    /// # Cancel safety
+    /// The grant may be logged out or not.
+    pub async fn log_out(&self) -> Result<()> {
+        self.end(LogoutCause::Requested).await.map(drop)
+    }
+
+    /// Logs the grant out here and revokes its tokens at the provider (RFC 7009), where that can be done. It ends here
+    /// even if the provider is down: the revocation goes on in the background, with retries.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    ///
+    /// # Cancel safety
+    /// The grant may be logged out or not; once it is, the revocation goes on.
+    pub async fn revoke(&self) -> Result<()> {
+        let keeper = self.keeper()?;
+        let key = self.key()?;
+        if let Some(payload) = self.end(LogoutCause::Revoked).await? {
+            if let Some(refresh_token) = &payload.refresh_token {
+                keeper.revoke_later(key, refresh_token.clone(), "refresh_token");
+            }
+            for access in &payload.access_tokens {
+                keeper.revoke_later(key, access.token.clone(), "access_token");
+            }
+        }
+        Ok(())
+    }
+
+    async fn end(&self, cause: LogoutCause) -> Result<Option<Box<crate::token::Payload>>> {
+        let (keeper, key) = (self.keeper()?, self.key()?);
+        let first = keeper
+            .first_look(key)
+            .await?
+            .map(|record| record.header.grant_id);
+        keeper.log_out(key, first, cause).await
+    }
+
+    /// What is known of the grant, without its secrets. None if there never was one.
+    ///
+    /// # Errors
+    /// `store_unavailable`, `invalid_record`.
+    pub async fn info(&self) -> Result<Option<GrantInfo>> {
+        let key = self.key()?;
+        Ok(self
+            .keeper()?
+            .first_look(key)
+            .await?
+            .map(|record| GrantInfo::of(key.clone(), &record)))
+    }
+
+    /// Asks the provider who the user is, now (OpenID Connect Core section 5.3).
+    ///
+    /// # Errors
+    /// As [`token`](Self::token); `subject_mismatch` if the answer is about somebody else; `invalid_configuration`
+    /// without a userinfo endpoint.
+    pub async fn userinfo(&self) -> Result<Userinfo> {
+        let subject = self
+            .keeper()?
+            .first_look(self.key()?)
+            .await?
+            .and_then(|record| record.index.subject);
+        self.client
+            .userinfo_of(Bearer::Kept(self.clone()), subject.as_deref())
+            .await
+            .map_err(|error| self.client.explained(error))
+    }
+
+    /// A GET; a path is relative to the client's `api_base_url`.
+    pub fn get(&self, path: &str) -> ApiRequest {
+        self.request(Method::GET, path)
+    }
+
+    /// A POST.
+    pub fn post(&self, path: &str) -> ApiRequest {
+        self.request(Method::POST, path)
+    }
+
+    /// A PUT.
+    pub fn put(&self, path: &str) -> ApiRequest {
+        self.request(Method::PUT, path)
+    }
+
+    /// A PATCH.
+    pub fn patch(&self, path: &str) -> ApiRequest {
+        self.request(Method::PATCH, path)
+    }
+
+    /// A DELETE.
+    pub fn delete(&self, path: &str) -> ApiRequest {
+        self.request(Method::DELETE, path)
+    }
+
+    /// Any request.
+    pub fn request(&self, method: Method, path: &str) -> ApiRequest {
+        ApiRequest::new(
+            self.client.clone(),
+            Bearer::Kept(self.clone()),
+            method,
+            path,
+        )
+    }
+}
+
+/// A kept token that is used often: its header is ready in memory, as long as nothing says otherwise.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    keeper: Keeper,
+    key: TokenKey,
+    target: Target,
+    entry: Arc<Entry>,
+    clock: Arc<dyn crate::Clock>,
+}
+
+impl Kept {
+    /// The value of the `Authorization` header: at once if the token is in memory, not over, and not to be renewed yet.
+    ///
+    /// # Errors
+    /// As [`Grant::token`]; `unsupported` for a token that is no bearer token.
+    ///
+    /// # Cancel safety
+    /// As [`Grant::token`].
+    pub async fn header(&self) -> Result<HeaderValue> {
+        match self.ready() {
+            Some(header) => Ok(header),
+            None => self.fetch().await,
+        }
+    }
+
+    /// The header, if it is ready. No lock, no allocation, no wait.
+    #[must_use]
+    pub fn ready(&self) -> Option<HeaderValue> {
+        self.keeper
+            .snapshots()
+            .ready(&self.entry, &self.target, self.clock.monotonic())
+    }
+
+    #[cold]
+    async fn fetch(&self) -> Result<HeaderValue> {
+        self.keeper
+            .token(&self.key, &self.target, Need::default(), |held| {
+                held.bearer().cloned()
+            })
+            .await?
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorCode::Unsupported,
+                    Phase::Request,
+                    "the token is no bearer token",
+                )
+                .with_client(self.key.client())
+            })
+    }
+}
+
+/// Where a grant stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GrantState {
+    /// Its tokens can be used.
+    Active,
+    /// The user must log in again.
+    NeedsLogin(NeedsLoginCause),
+    /// It ended; only a new login brings it back.
+    LoggedOut,
+}
+
+impl GrantState {
+    /// The stable name: `active`, `needs_login` or `logged_out`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::NeedsLogin(_) => "needs_login",
+            Self::LoggedOut => "logged_out",
+        }
+    }
+}
+
+/// What is known of a grant, without its secrets.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct GrantInfo {
+    /// Under which key it is kept.
+    pub key: TokenKey,
+    /// Where it stands.
+    pub state: GrantState,
+    /// Its generation.
+    pub generation: u64,
+    /// When the login's access token expires, if that is known. Readable without a key.
+    pub expires_at: Option<Timestamp>,
+    /// Can it be renewed without the user?
+    pub refreshable: bool,
+    /// The `token_type`; none if the record cannot be opened, or holds no token.
+    pub token_type: Option<String>,
+    /// The granted scopes; none if they are unknown, or the record cannot be opened.
+    pub scopes: Option<Vec<String>>,
+    /// The provider's id of the user.
+    pub subject: Option<String>,
+    /// When it was written last.
+    pub changed_at: Timestamp,
+}
+
+impl GrantInfo {
+    pub(crate) fn of(key: TokenKey, record: &Record) -> Self {
+        let access = record.payload().and_then(|payload| {
+            payload
+                .access(&Target::login())
+                .or_else(|| payload.access_tokens.first())
+        });
+        Self {
+            state: match record.header.state {
+                State::Active => GrantState::Active,
+                State::NeedsLogin { cause } => GrantState::NeedsLogin(cause),
+                State::LoggedOut => GrantState::LoggedOut,
+            },
+            generation: record.header.generation,
+            expires_at: record.index.access_expires_at.or_else(|| {
+                // A grant of the application itself has no token of a login.
+                access
+                    .filter(|_| *key.owner() == Owner::App)
+                    .and_then(|access| access.expires_at)
+            }),
+            refreshable: record.header.refreshable,
+            token_type: access.map(|access| access.credential.token_type().to_owned()),
+            scopes: access.and_then(|access| access.scopes.clone()),
+            subject: record.index.subject.clone(),
+            changed_at: record.index.changed_at,
+            key,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The handle of a registered client.
+
+use std::{fmt, sync::Arc};
+
+use reqwest::Method;
+
+use super::{ApiRequest, AuthorizeRedirect, ClientState, Grant, api::Bearer};
+use crate::{
+    Error, IdTokenChecks, IdTokenClaims, OAuth, ProviderMetadata, Result, Token, TokenKey,
+    openid::validate_with, registry::Ready,
+};
+
+/// One registered client. Cheap to clone; nothing is loaded before it is needed.
+#[derive(Clone)]
+pub struct Client {
+    oauth: OAuth,
+    name: Arc<str>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.name).finish()
+    }
+}
+
+impl Client {
+    pub(crate) fn new(oauth: OAuth, name: Arc<str>) -> Self {
+        Self { oauth, name }
+    }
+
+    /// The registered name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn oauth(&self) -> Result<&Ready> {
+        self.oauth.ready()
+    }
+
+    pub(crate) async fn state(&self) -> Result<Arc<ClientState>> {
+        self.oauth.ready()?.client_state(&self.name).await
+    }
+
+    /// Starts a login: where the browser goes, and the cookies to set. Await it.
+    ///
+    /// # Errors
+    /// `invalid_configuration`, `invalid_return_to`, `invalid_parameter`, and those of loading the metadata.
+    pub fn authorize_redirect(&self, redirect_uri: impl Into<String>) -> AuthorizeRedirect {
+        AuthorizeRedirect::new(self.clone(), Some(redirect_uri.into()))
+    }
+
+    /// Starts a login with the one redirect URI of the registration.
+    pub fn authorize(&self) -> AuthorizeRedirect {
+        AuthorizeRedirect::new(self.clone(), None)
+    }
+
+    /// The one redirect URI of the registration, if it has one.
+    ///
+    /// # Errors
+    /// `unknown_client`.
+    pub async fn redirect_uri(&self) -> Result<Option<String>> {
+        Ok(self.state().await?.resolved.redirect_uri.clone())
+    }
+
+    /// Says to which client an error happened, and where the user logs in again.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        let url = self
+            .oauth
+            .ready()
+            .ok()
+            .and_then(|ready| ready.connect_url(&self.name));
+        let error = error.with_client(&*self.name);
+        match url {
+            Some(url) => error.with_connect_url(url),
+            None => error,
+        }
+    }
+
+    /// What a user of the application has granted at this client.
+    #[must_use]
+    pub fn owner(&self, owner: &str) -> Grant {
+        Grant::new(self.clone(), TokenKey::new(&self.name, owner))
+    }
+
+    /// What the application itself may do at this client (client credentials, RFC 6749 section 4.4). The token is kept
+    /// and renewed like any other, once for the whole fleet.
+    #[must_use]
+    pub fn app(&self) -> Grant {
+        Grant::new(self.clone(), TokenKey::app(&self.name))
+    }
+
+    /// The provider's metadata, if it publishes any.
+    ///
+    /// # Errors
+    /// `provider_unavailable`, `provider_error`, `issuer_mismatch`, `invalid_metadata`.
+    pub async fn metadata(&self) -> Result<Option<ProviderMetadata>> {
+        Ok(self
+            .state()
+            .await?
+            .metadata()
+            .await?
+            .map(|metadata| metadata.value.clone()))
+    }
+
+    /// Validates an ID token of this client's provider (OpenID Connect Core section 3.1.3.7, RFC 8725).
+    ///
+    /// # Errors
+    /// Those of phase `id_token`, and those of loading the provider's keys.
+    pub async fn parse_id_token(
+        &self,
+        id_token: &str,
+        checks: &IdTokenChecks<'_>,
+    ) -> Result<IdTokenClaims> {
+        let state = self.state().await?;
+        let rules = state.id_token_rules().await?;
+        let clock = Arc::clone(self.oauth()?.clock());
+        validate_with(id_token, state.keys()?, &rules, checks, clock.as_ref())
+            .await
+            .map_err(|error| error.with_client(self.name()))
+    }
+
+    /// A request that carries a token of the caller's own, kept or not.
+    pub fn request_with(&self, token: &Token, method: Method, path: &str) -> ApiRequest {
+        ApiRequest::new(self.clone(), Bearer::Given(token.clone()), method, path)
+    }
+
+    /// A GET without a token: nobody said whose it is.
+    pub fn get(&self, path: &str) -> ApiRequest {
+        self.request(Method::GET, path)
+    }
+
+    /// A request without a token: say [`withhold_token`](ApiRequest::withhold_token) if that is meant; otherwise call it on
+    /// [`owner`](Self::owner) or [`app`](Self::app).
+    pub fn request(&self, method: Method, path: &str) -> ApiRequest {
+        ApiRequest::new(self.clone(), Bearer::Nobodys, method, path)
+    }
+}

@@ -1,0 +1,34 @@
+//! One registered client: starting a login, reading the callback, asking the token endpoint, calling APIs.
+
+mod api;
+mod auth;
+mod authorize;
+mod callback;
+mod cookie;
+mod flow;
+mod grant;
+mod handle;
+mod login;
+mod logout;
+mod registration;
+mod state;
+mod token_endpoint;
+mod userinfo;
+
+pub use api::ApiRequest;
+pub use auth::{AuthMethod, ClientAuthentication, Signer};
+pub(crate) use auth::{Endpoint, negotiate};
+pub(crate) use authorize::AuthorizeOptions;
+pub use callback::CallbackParams;
+pub(crate) use callback::{ReturnTo, check};
+pub use cookie::{BrowserCookies, Cookie, SameSite};
+pub(crate) use flow::{Flow, FlowCookies, OpenFlow};
+pub use grant::{Grant, GrantInfo, GrantState, Kept};
+pub use handle::Client;
+pub use login::{AuthorizeRedirect, Login, LoginKept, Redirect, Returned};
+pub use logout::LogoutRedirect;
+pub use registration::{Pkce, Placement, Registration, ResponseMode};
+pub(crate) use registration::{Resolved, resolve};
+pub(crate) use state::ClientState;
+pub use token_endpoint::TokenRequest;
+pub(crate) use token_endpoint::{Bounds, Renewal, RequestKind, TokenEndpoint, TokenHooks};

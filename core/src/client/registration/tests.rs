@@ -1,0 +1,306 @@
+use super::{resolve::LoginGrant, *};
+use crate::{
+    Action, ErrorCode, Phase, Result, Reuse, Rotation, Settings,
+    client::{Endpoint, negotiate},
+};
+
+const ISSUER: &str = "https://op.example/realm";
+
+fn openid() -> Registration {
+    Registration::openid("op", ISSUER).client_id("x")
+}
+
+fn alone(registration: Registration) -> Result<Resolved> {
+    resolve(&registration, &Settings::default())
+}
+
+fn with<const N: usize>(
+    registration: Registration,
+    settings: [(&str, &str); N],
+) -> Result<Resolved> {
+    resolve(&registration, &Settings::from_iter(settings))
+}
+
+#[test]
+fn everything_can_come_from_the_settings() {
+    let op = with(
+        Registration::from("op"),
+        [
+            ("OP_CLIENT_ID", "x"),
+            ("OP_CLIENT_SECRET", "s"),
+            ("OP_ISSUER", ISSUER),
+            (
+                "OP_SERVER_METADATA_URL",
+                "https://op.example/realm/.well-known/openid-configuration",
+            ),
+            ("OP_AUTHORIZE_URL", "https://op.example/a"),
+            ("OP_ACCESS_TOKEN_URL", "https://op.example/t"),
+            ("OP_REFRESH_TOKEN_URL", "https://op.example/r"),
+            ("OP_API_BASE_URL", "http://127.0.0.1:8080/api/"),
+            ("OP_AUTHORIZE_PARAMS", "access_type=offline"),
+            ("OP_ACCESS_TOKEN_PARAMS", "a=1"),
+            ("OP_REFRESH_TOKEN_PARAMS", "b=2"),
+            (
+                "OP_CLIENT_KWARGS",
+                r#"{"scope": "openid email", "token_endpoint_auth_method": "client_secret_post",
+                    "revocation_endpoint_auth_method": "none", "code_challenge_method": "S256",
+                    "response_type": "code", "response_mode": "form_post", "grant_type": "authorization_code",
+                    "redirect_uri": "https://app.example/cb", "prompt": "login", "nonce": "n", "login_hint": "h",
+                    "token_placement": "query", "leeway": 30, "default_timeout": 5,
+                    "refresh_reuse": "both_valid", "rotation": "never"}"#,
+            ),
+        ],
+    )
+    .unwrap();
+    assert_eq!(op.client_id, "x");
+    assert_eq!(op.client_secret, Some(Secret::new("s")));
+    assert_eq!(op.issuer.as_deref(), Some(ISSUER));
+    assert_eq!(op.authorize_url.unwrap().path(), "/a");
+    assert_eq!(op.access_token_url.unwrap().path(), "/t");
+    assert_eq!(op.refresh_token_url.unwrap().path(), "/r");
+    assert_eq!(op.api_base_url.unwrap().path(), "/api/");
+    assert_eq!(op.authorize_params[0].1, "offline");
+    assert_eq!(op.access_token_params[0].1, "1");
+    assert_eq!(op.refresh_token_params[0].1, "2");
+    assert_eq!(op.scopes, ["openid", "email"]);
+    assert_eq!(
+        op.token_endpoint_auth_method,
+        Some(AuthMethod::ClientSecretPost)
+    );
+    assert_eq!(op.revocation_endpoint_auth_method, Some(AuthMethod::None));
+    assert_eq!(op.pkce, Pkce::S256);
+    assert_eq!(op.response_mode, ResponseMode::FormPost);
+    assert_eq!(op.grant, LoginGrant::AuthorizationCode);
+    assert_eq!(op.redirect_uri.as_deref(), Some("https://app.example/cb"));
+    assert_eq!(op.prompt.as_deref(), Some("login"));
+    assert_eq!(op.nonce, Some(Secret::new("n")));
+    assert_eq!(op.login_hint.as_deref(), Some("h"));
+    assert_eq!(op.placement, Placement::Query);
+    assert_eq!(op.leeway, Some(Duration::from_secs(30)));
+    assert_eq!(op.timeout, Some(Duration::from_secs(5)));
+    assert_eq!(op.profile.reuse, Reuse::BothValid);
+    assert_eq!(op.profile.rotation, Rotation::Never);
+}
+
+#[test]
+fn explicit_wins_and_overwrite_turns_that_round() {
+    let settings = [
+        ("OP_CLIENT_ID", "from settings"),
+        ("OP_CLIENT_SECRET", "s"),
+        (
+            "OP_CLIENT_KWARGS",
+            "scope=email&rotation=never&prompt=login",
+        ),
+    ];
+    let registration = || {
+        Registration::oauth2("op", "https://op.example/a", "https://op.example/t")
+            .client_id("explicit")
+            .scopes(["profile"])
+            .profile(ProviderProfile::new().reuse(Reuse::RevokesFamily))
+    };
+    let explicit = with(registration(), settings).unwrap();
+    assert_eq!(explicit.client_id, "explicit");
+    assert_eq!(explicit.scopes, ["profile"]);
+    assert_eq!(explicit.profile.rotation, Rotation::Rotate);
+    // What is said on one side only counts either way.
+    assert_eq!(explicit.client_secret, Some(Secret::new("s")));
+    assert_eq!(explicit.prompt.as_deref(), Some("login"));
+
+    let overwritten = with(registration().overwrite(), settings).unwrap();
+    assert_eq!(overwritten.client_id, "from settings");
+    assert_eq!(overwritten.scopes, ["email"]);
+    assert_eq!(overwritten.profile.rotation, Rotation::Never);
+    assert_eq!(overwritten.profile.reuse, Reuse::RevokesFamily);
+    assert_eq!(overwritten.authorize_url.unwrap().path(), "/a");
+}
+
+#[test]
+fn defaults_are_the_safe_ones() {
+    let op = alone(openid()).unwrap();
+    assert_eq!(op.pkce, Pkce::S256);
+    assert!(op.check_nonce && op.automatic_refresh);
+    assert!(!op.assume_bearer && !op.raw_basic);
+    assert_eq!(op.placement, Placement::Header);
+    assert_eq!(op.profile, ProviderProfile::default());
+}
+
+#[test]
+fn an_openid_registration_asks_for_openid() {
+    assert_eq!(alone(openid()).unwrap().scopes, ["openid"]);
+    let scopes = alone(openid().scopes(["email"])).unwrap().scopes;
+    assert_eq!(scopes, ["openid", "email"]);
+    let plain = Registration::oauth2("op", "https://op.example/a", "https://op.example/t");
+    assert!(!alone(plain.client_id("x")).unwrap().is_openid());
+    let machine = with(
+        Registration::new("op").client_id("x").issuer(ISSUER),
+        [("OP_CLIENT_KWARGS", "grant_type=client_credentials")],
+    );
+    assert!(!machine.unwrap().is_openid());
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_the_clients_name() {
+    let oauth2 = || {
+        Registration::oauth2("op", "https://op.example/a", "https://op.example/t").client_id("x")
+    };
+    let metadata = |url: &str| openid().server_metadata_url(url);
+    for (case, registration) in [
+        ("no client id", Registration::openid("op", ISSUER)),
+        ("empty client id", openid().client_id(" ")),
+        ("no endpoints", Registration::new("op").client_id("x")),
+        ("http", oauth2().userinfo_url("http://op.example/u")),
+        ("scheme", oauth2().authorize_url("javascript:alert(1)")),
+        ("relative", oauth2().access_token_url("/token")),
+        (
+            "credentials",
+            oauth2().access_token_url("https://a:b@op.example/"),
+        ),
+        (
+            "fragment",
+            oauth2().revocation_url("https://op.example/r#x"),
+        ),
+        ("http issuer", oauth2().issuer("http://op.example")),
+        (
+            "issuer with query",
+            oauth2().issuer("https://op.example/?a=b"),
+        ),
+        ("openid without issuer", oauth2().scopes(["openid"])),
+        (
+            "openid with keys only",
+            oauth2().scopes(["openid"]).jwks_uri("https://op.example/k"),
+        ),
+        ("keys", openid().jwks(serde_json::json!({"kty": "RSA"}))),
+        (
+            "no secret",
+            openid().token_endpoint_auth_method(AuthMethod::ClientSecretPost),
+        ),
+        (
+            "no secret for revocation",
+            openid().revocation_endpoint_auth_method(AuthMethod::ClientSecretBasic),
+        ),
+        ("redirect URI", openid().redirect_uri("/callback")),
+        ("scope", openid().scopes(["a b"])),
+        ("scope", openid().scopes([""])),
+        ("timeout", openid().timeout(Duration::ZERO)),
+        (
+            "allowed origin",
+            openid().allow_origin("http://api.example"),
+        ),
+        ("parameter", openid().authorize_params([("state", "x")])),
+        (
+            "parameter",
+            openid().access_token_params([("grant_type", "x")]),
+        ),
+        (
+            "parameter",
+            openid().refresh_token_params([("refresh_token", "x")]),
+        ),
+        (
+            "other host",
+            metadata("https://evil.example/realm/.well-known/openid-configuration"),
+        ),
+        (
+            "other path",
+            metadata("https://op.example/.well-known/openid-configuration"),
+        ),
+        (
+            "other tenant",
+            metadata("https://op.example/.well-known/oauth-authorization-server/other"),
+        ),
+    ] {
+        let Err(error) = alone(registration) else {
+            panic!("{case} was accepted");
+        };
+        assert_eq!(
+            error.code(),
+            ErrorCode::InvalidConfiguration,
+            "{case}: {error}"
+        );
+        assert_eq!(error.phase(), Phase::Configure);
+        assert_eq!(error.client(), Some("op"), "{case}");
+        assert_eq!(error.action(), &Action::Configure);
+    }
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    for (kwargs, code) in [
+        ("response_type=id_token", ErrorCode::Unsupported),
+        ("response_mode=fragment", ErrorCode::Unsupported),
+        ("grant_type=password", ErrorCode::Unsupported),
+        ("code_challenge_method=S512", ErrorCode::Unsupported),
+        (
+            "token_endpoint_auth_method=private_key_jwt",
+            ErrorCode::Unsupported,
+        ),
+        (
+            "code_challenge_method=plain",
+            ErrorCode::InvalidConfiguration,
+        ),
+        ("token_placement=cookie", ErrorCode::InvalidConfiguration),
+    ] {
+        let error = with(openid(), [("OP_CLIENT_KWARGS", kwargs)]).unwrap_err();
+        assert_eq!(error.code(), code, "{kwargs}");
+        assert_eq!(error.client(), Some("op"));
+    }
+}
+
+#[test]
+fn an_issuer_and_its_metadata_agree_in_every_form() {
+    for (issuer, metadata) in [
+        (
+            ISSUER,
+            "https://op.example/realm/.well-known/openid-configuration",
+        ),
+        (
+            ISSUER,
+            "https://op.example/.well-known/oauth-authorization-server/realm",
+        ),
+        (
+            ISSUER,
+            "https://op.example/.well-known/openid-configuration/realm",
+        ),
+        (
+            "https://op.example",
+            "https://op.example/.well-known/openid-configuration",
+        ),
+        (
+            "https://op.example/",
+            "https://op.example/.well-known/openid-configuration",
+        ),
+        // A URL of another form says nothing: the document will.
+        (ISSUER, "https://config.example/op.json"),
+    ] {
+        alone(openid().issuer(issuer).server_metadata_url(metadata)).unwrap();
+    }
+}
+
+#[test]
+fn tokens_go_to_named_origins_only() {
+    let op = alone(
+        openid()
+            .api_base_url("https://api.example/v1/")
+            .allow_origin("https://files.example"),
+    )
+    .unwrap();
+    for (url, allowed) in [
+        ("https://api.example/other", true),
+        ("https://files.example/x", true),
+        ("https://api.example:444/", false),
+        ("http://api.example/", false),
+        ("https://op.example/", false),
+    ] {
+        assert_eq!(op.may_be_sent_to(&url.parse().unwrap()), allowed, "{url}");
+    }
+}
+
+#[test]
+fn neither_shows_a_secret() {
+    let registration = openid()
+        .client_secret("hunter2")
+        .access_token_params([("assertion", "hunter2")]);
+    assert!(!format!("{registration:?}").contains("hunter2"));
+    let resolved = alone(registration).unwrap();
+    assert!(!format!("{resolved:?}").contains("hunter2"));
+    assert!(negotiate(&resolved, Endpoint::Token, None).is_ok());
+}

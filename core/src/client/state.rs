@@ -1,0 +1,269 @@
+//! What a registry knows of one client: its registration, and its provider's metadata and keys as far as they are loaded.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::{
+    Bounds, ClientAuthentication, Endpoint, Resolved, TokenEndpoint, TokenHooks, negotiate,
+};
+use crate::{
+    Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
+    http::Http,
+    openid::{Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded},
+    refresh::Binding,
+};
+
+/// One registered client.
+#[derive(Debug)]
+pub(crate) struct ClientState {
+    pub(crate) resolved: Resolved,
+    pub(crate) http: Http,
+    metadata: Option<Cached<ProviderMetadata>>,
+    keys: Option<Cached<KeySet>>,
+}
+
+/// An endpoint that the registration may name, and the metadata otherwise.
+macro_rules! endpoints {
+    ($($name:ident, $configured:ident, $published:ident;)*) => {
+        $(
+            /// The registration's, else the metadata's.
+            pub(crate) async fn $name(&self) -> Result<Option<Url>> {
+                match &self.resolved.$configured {
+                    Some(url) => Ok(Some(url.clone())),
+                    None => Ok(self.metadata().await?.and_then(|metadata| metadata.value.$published.clone())),
+                }
+            }
+        )*
+    };
+}
+
+impl ClientState {
+    /// Nothing is loaded yet: that happens when it is needed.
+    ///
+    /// # Errors
+    /// `invalid_configuration` for an issuer or inline keys that cannot be used.
+    pub(crate) fn new(resolved: Resolved, http: Http) -> Result<Self> {
+        let metadata = match (&resolved.server_metadata_url, &resolved.issuer) {
+            (Some(url), issuer) => Some(Cached::of_metadata_url(
+                http.clone(),
+                url.clone(),
+                issuer.clone(),
+            )),
+            // With every endpoint named by hand an issuer is just a name to compare.
+            (None, Some(_))
+                if resolved.authorize_url.is_some() && resolved.access_token_url.is_some() =>
+            {
+                None
+            }
+            (None, Some(issuer)) => Some(Cached::of_issuer(http.clone(), issuer)?),
+            (None, None) => None,
+        };
+        let keys = match (&resolved.jwks, &resolved.jwks_uri, &metadata) {
+            (Some(jwks), _, _) => {
+                Some(Cached::fixed(KeySet::parse(jwks.to_string().as_bytes())?.0))
+            }
+            (None, Some(url), _) => Some(Cached::keys_at(http.clone(), url.clone())),
+            (None, None, Some(metadata)) => Some(Cached::keys_of(http.clone(), metadata.clone())),
+            (None, None, None) => None,
+        };
+        Ok(Self {
+            resolved,
+            http,
+            metadata,
+            keys,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.resolved.name
+    }
+
+    /// The provider's metadata, if it has any.
+    pub(crate) async fn metadata(&self) -> Result<Option<Arc<Loaded<ProviderMetadata>>>> {
+        match &self.metadata {
+            Some(metadata) => metadata
+                .get()
+                .await
+                .map(Some)
+                .map_err(|error| error.with_client(self.name())),
+            None => Ok(None),
+        }
+    }
+
+    endpoints! {
+        authorization_endpoint, authorize_url, authorization_endpoint;
+        token_endpoint, access_token_url, token_endpoint;
+        userinfo_endpoint, userinfo_url, userinfo_endpoint;
+        revocation_endpoint, revocation_url, revocation_endpoint;
+        end_session_endpoint, end_session_url, end_session_endpoint;
+    }
+
+    /// The issuer, if the provider has one.
+    pub(crate) async fn issuer(&self) -> Result<Option<String>> {
+        match &self.resolved.issuer {
+            Some(issuer) => Ok(Some(issuer.clone())),
+            None => Ok(self
+                .metadata()
+                .await?
+                .map(|metadata| metadata.value.issuer.clone())),
+        }
+    }
+
+    /// To which registration its grants belong.
+    pub(crate) async fn binding(&self) -> Result<Binding> {
+        let issuer = match self.issuer().await? {
+            Some(issuer) => issuer,
+            None => self
+                .required(
+                    self.token_endpoint().await?,
+                    Phase::Configure,
+                    "token endpoint",
+                )?
+                .into(),
+        };
+        Ok(Binding {
+            issuer,
+            client_id: self.resolved.client_id.clone(),
+        })
+    }
+
+    /// An endpoint that there is no going on without.
+    pub(crate) fn required(&self, url: Option<Url>, phase: Phase, what: &str) -> Result<Url> {
+        url.ok_or_else(|| {
+            Error::new(
+                ErrorCode::InvalidConfiguration,
+                phase,
+                format!("the client has no {what}"),
+            )
+            .with_client(self.name())
+        })
+    }
+
+    /// How the client authenticates at an endpoint.
+    async fn authentication(&self, endpoint: Endpoint) -> Result<Arc<dyn ClientAuthentication>> {
+        let metadata = self.metadata().await?;
+        let supported = metadata.as_ref().and_then(|metadata| match endpoint {
+            Endpoint::Token => metadata
+                .value
+                .token_endpoint_auth_methods_supported
+                .as_deref(),
+            Endpoint::Revocation => metadata
+                .value
+                .revocation_endpoint_auth_methods_supported
+                .as_deref(),
+        });
+        negotiate(&self.resolved, endpoint, supported)
+    }
+
+    /// Runs something at the token endpoint (or the refresh endpoint, if there is one of its own).
+    pub(crate) async fn at_token_endpoint<T, E: From<Error>>(
+        &self,
+        refresh: bool,
+        hooks: &dyn TokenHooks,
+        run: impl AsyncFnOnce(TokenEndpoint<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let url = match self.resolved.refresh_token_url.as_ref().filter(|_| refresh) {
+            Some(url) => url.clone(),
+            None => self.required(
+                self.token_endpoint().await?,
+                Phase::Configure,
+                "token endpoint",
+            )?,
+        };
+        let authentication = self.authentication(Endpoint::Token).await?;
+        run(TokenEndpoint {
+            http: &self.http,
+            client: &self.resolved,
+            url: &url,
+            authentication: authentication.as_ref(),
+            hooks,
+        })
+        .await
+    }
+
+    /// Revokes a token (RFC 7009).
+    ///
+    /// # Errors
+    /// `unsupported` if the provider has no revocation endpoint.
+    pub(crate) async fn revoke(
+        &self,
+        token: &Secret,
+        hint: &str,
+        hooks: &dyn TokenHooks,
+    ) -> Result<()> {
+        let Some(url) = self.revocation_endpoint().await? else {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                Phase::Revoke,
+                "the provider revokes no tokens",
+            )
+            .with_client(self.name()));
+        };
+        let authentication = self.authentication(Endpoint::Revocation).await?;
+        let endpoint = TokenEndpoint {
+            http: &self.http,
+            client: &self.resolved,
+            url: &url,
+            authentication: authentication.as_ref(),
+            hooks,
+        };
+        endpoint
+            .revoke(
+                token,
+                hint,
+                Bounds {
+                    timeout: self.http.timeout,
+                    phase: Phase::Revoke,
+                },
+            )
+            .await
+    }
+
+    /// The provider's keys.
+    pub(crate) fn keys(&self) -> Result<&Cached<KeySet>> {
+        self.keys.as_ref().ok_or_else(|| {
+            Error::new(
+                ErrorCode::InvalidConfiguration,
+                Phase::Keys,
+                "the client has neither keys nor a place for them",
+            )
+            .with_client(self.name())
+        })
+    }
+
+    /// What this client demands of every ID token.
+    pub(crate) async fn id_token_rules(&self) -> Result<IdTokenRules> {
+        let issuer = self.issuer().await?.ok_or_else(|| {
+            Error::new(
+                ErrorCode::InvalidConfiguration,
+                Phase::IdToken,
+                "the client has no issuer to compare with",
+            )
+            .with_client(self.name())
+        })?;
+        let resolved = &self.resolved;
+        let mut rules = IdTokenRules::new(IssuerRule::Exact(issuer), resolved.client_id.clone());
+        rules.leeway = resolved.clock_leeway;
+        rules
+            .trusted_audiences
+            .clone_from(&resolved.trusted_audiences);
+        if let Some(names) = &resolved.id_token_algorithms {
+            rules.algorithms = names
+                .iter()
+                .map(|name| {
+                    SigningAlgorithm::from_name(name).ok_or_else(|| {
+                        Error::new(
+                            ErrorCode::InvalidConfiguration,
+                            Phase::Configure,
+                            format!("{name:?} is no signature algorithm for ID tokens"),
+                        )
+                        .with_client(self.name())
+                    })
+                })
+                .collect::<Result<Algorithms>>()?;
+            rules.client_secret.clone_from(&resolved.client_secret);
+        }
+        Ok(rules)
+    }
+}

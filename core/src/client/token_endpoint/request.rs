@@ -1,0 +1,180 @@
+//! A request to the token or revocation endpoint before it is sent, and the hooks that see it.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use reqwest::{
+    Method, Request, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
+};
+use url::{Url, form_urlencoded};
+
+use crate::{Phase, Result, Secret};
+
+/// A form on its way to the token or revocation endpoint: what hooks and client authentication may change.
+///
+/// `Debug` shows the parameters' names only.
+pub struct TokenRequest {
+    url: Url,
+    phase: Phase,
+    parameters: Vec<(String, Secret)>,
+    headers: HeaderMap,
+}
+
+impl TokenRequest {
+    pub(crate) fn new(url: Url, phase: Phase) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Self {
+            url,
+            phase,
+            parameters: Vec::new(),
+            headers,
+        }
+    }
+
+    pub(super) fn from_form(url: Url, phase: Phase, form: &[u8]) -> Self {
+        let mut request = Self::new(url, phase);
+        for (name, value) in form_urlencoded::parse(form) {
+            request.append(name, value);
+        }
+        request
+    }
+
+    /// Where it goes.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// The first value of a parameter.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let mut parameters = self.parameters.iter();
+        let (_, value) = parameters.find(|(other, _)| other == name)?;
+        Some(value.expose())
+    }
+
+    /// The parameters' names, in order, doubled ones twice.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parameters.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Sets a parameter, instead of all that have its name.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let name = name.into();
+        self.remove(&name);
+        self.append(name, value);
+    }
+
+    /// Adds a parameter beside those that have its name.
+    pub fn append(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.parameters
+            .push((name.into(), Secret::new(value.into())));
+    }
+
+    /// Removes all parameters of a name.
+    pub fn remove(&mut self, name: &str) {
+        self.parameters.retain(|(other, _)| other != name);
+    }
+
+    /// The headers; `Content-Type` is set when it is sent.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The headers, to change them. Mark credentials as sensitive.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The values that may not come back in an error.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        const SECRET: [&str; 7] = [
+            "code",
+            "code_verifier",
+            "refresh_token",
+            "token",
+            "client_secret",
+            "client_assertion",
+            "password",
+        ];
+        self.parameters
+            .iter()
+            .filter(|(name, value)| SECRET.contains(&name.as_str()) && !value.expose().is_empty())
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+
+    pub(super) fn into_request(self) -> Request {
+        let body = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(
+                self.parameters
+                    .iter()
+                    .map(|(name, value)| (name, value.expose())),
+            )
+            .finish();
+        let mut request = Request::new(Method::POST, self.url);
+        *request.headers_mut() = self.headers;
+        request.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
+        *request.body_mut() = Some(body.into());
+        request
+    }
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("host", &self.url.host_str())
+            .field("phase", &self.phase)
+            .field("parameters", &self.names().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which hooks a request meets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestKind {
+    /// `access_token_request`, `access_token_response`.
+    AccessToken,
+    /// `refresh_token_request`, `refresh_token_response`.
+    Refresh,
+    /// `revoke_token_request`.
+    Revoke,
+}
+
+/// The hook points of this endpoint.
+#[async_trait]
+pub(crate) trait TokenHooks: Send + Sync {
+    /// May change the request; an error keeps it from being sent. The client authenticates after it.
+    async fn request(&self, _kind: RequestKind, _request: &mut TokenRequest) -> Result<()> {
+        Ok(())
+    }
+
+    /// May give another body for the answer. It comes back in bounded time, whatever the application's hook does.
+    async fn response(
+        &self,
+        _kind: RequestKind,
+        _status: StatusCode,
+        _headers: &HeaderMap,
+        _body: &[u8],
+    ) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// No hooks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoHooks;
+
+impl TokenHooks for NoHooks {}

@@ -1,0 +1,273 @@
+use serde_json::json;
+
+use super::*;
+use crate::{Action, Reuse, Rotation};
+
+fn read(settings: &Settings) -> Result<ClientSettings> {
+    ClientSettings::read("op", settings)
+}
+
+#[test]
+fn a_name_in_variables_is_upper_case_with_underscores() {
+    for (name, variable) in [
+        ("op", "OP"),
+        ("my-op.2", "MY_OP_2"),
+        ("zürich", "Z_RICH"),
+        ("a b", "A_B"),
+    ] {
+        assert_eq!(variable_name(name), variable);
+    }
+}
+
+#[test]
+fn two_names_with_the_same_variables_are_refused() {
+    let error = check_names(["my-op", "other", "my.op"]).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidConfiguration);
+    for part in ["my-op", "my.op", "MY_OP_"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    // Registering a name again is the registry's business.
+    check_names(["op", "op", "op-two"]).unwrap();
+}
+
+#[test]
+fn flat_and_nested_documents_say_the_same() {
+    let nested = json!({
+        "op": {
+            "client_id": "x", "issuer": "https://op.example",
+            "authorize_params": {"access_type": "offline", "x": ["1", "2"], "gone": null},
+            "client_kwargs": {"scope": "openid email", "leeway": 30, "refresh_reuse": "replay:20", "rotation": "never"},
+        },
+    });
+    let flat = json!({
+        "op_client_id": "x",
+        "OP_ISSUER": "https://op.example",
+        "OP_AUTHORIZE_PARAMS": "access_type=offline&x=1&x=2",
+        "OP_CLIENT_KWARGS": r#"{"scope": ["openid", "email"], "leeway": "30", "refresh_reuse": "replay:20", "rotation": "never"}"#,
+    });
+    let mixed = json!({
+        "OP_CLIENT_ID": "x", "op": {"ISSUER": "https://op.example"},
+        "OP_AUTHORIZE_PARAMS": {"access_type": "offline", "x": [1, 2]},
+        "OP_CLIENT_KWARGS": "scope=openid+email&leeway=30&refresh_reuse=replay:20&rotation=never",
+    });
+    for document in [nested, flat, mixed] {
+        let settings = Settings::from_value(document).unwrap();
+        check_variables(["op"], &settings).unwrap();
+        let op = read(&settings).unwrap();
+        assert_eq!(op.client_id.as_deref(), Some("x"));
+        assert_eq!(op.issuer.as_deref(), Some("https://op.example"));
+        let params: Vec<_> = op.authorize_params.unwrap();
+        let params: Vec<_> = params
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(params, [("access_type", "offline"), ("x", "1"), ("x", "2")]);
+        assert_eq!(op.kwargs.scope.unwrap(), ["openid", "email"]);
+        assert_eq!(op.kwargs.leeway.unwrap().as_secs(), 30);
+        let window = std::time::Duration::from_secs(20);
+        assert_eq!(op.kwargs.refresh_reuse, Some(Reuse::Replay(window)));
+        assert_eq!(op.kwargs.rotation, Some(Rotation::Never));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_named_without_its_value() {
+    for (key, value) in [
+        ("CLIENT_ID", json!({"hunter2": 1})),
+        ("AUTHORIZE_PARAMS", json!("hunter2")),
+        ("AUTHORIZE_PARAMS", json!("{hunter2")),
+        ("ACCESS_TOKEN_PARAMS", json!({"a": [["hunter2"]]})),
+        ("REFRESH_TOKEN_PARAMS", json!(["hunter2"])),
+        ("CLIENT_KWARGS", json!("{\"scope\": hunter2}")),
+        ("CLIENT_KWARGS", json!({"scope": {"hunter2": 1}})),
+        ("CLIENT_KWARGS", json!({"leeway": "hunter2"})),
+        ("CLIENT_KWARGS", json!({"leeway": -1})),
+        ("CLIENT_KWARGS", json!({"leeway": 1e300})),
+        ("CLIENT_KWARGS", json!({"refresh_reuse": "hunter2"})),
+        ("CLIENT_KWARGS", json!({"rotation": "hunter2"})),
+        ("CLIENT_KWARGS", json!({"scop": "hunter2"})),
+        ("CLIENT_KWARGS", json!({"verify": "hunter2"})),
+    ] {
+        let settings = Settings::from_iter([(format!("OP_{key}"), value.clone())]);
+        let Err(error) = read(&settings) else {
+            panic!("{key}={value} was read");
+        };
+        assert_eq!(error.code(), ErrorCode::InvalidConfiguration);
+        assert_eq!(error.client(), Some("op"));
+        assert_eq!(error.action(), &Action::Configure);
+        assert!(error.message().contains(&format!("OP_{key}")), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn transport_options_point_to_the_builder() {
+    for option in ["verify", "proxies", "cert"] {
+        let kwargs = json!({ option: "x" });
+        let settings = Settings::from_iter([("OP_CLIENT_KWARGS", kwargs)]);
+        let error = read(&settings).err().unwrap();
+        assert!(error.message().contains("builder"), "{error}");
+    }
+}
+
+#[test]
+fn oauth1_is_not_there_yet_and_says_so() {
+    let settings = Settings::from_iter([("OP_REQUEST_TOKEN_URL", "https://op.example/r")]);
+    let error = read(&settings).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Unsupported);
+    assert_eq!(error.client(), Some("op"));
+}
+
+#[test]
+fn an_empty_variable_is_an_absent_one() {
+    let settings = Settings::from_iter([("OP_CLIENT_ID", " "), ("OP_CLIENT_SECRET", "")]);
+    let op = read(&settings).unwrap();
+    assert_eq!((op.client_id, op.client_secret), (None, None));
+}
+
+#[test]
+fn unknown_variables_of_a_client_are_errors_in_a_map() {
+    for (variable, hint) in [
+        ("OP_CLIENT_SECERT", "did you mean OP_CLIENT_SECRET?"),
+        ("OP_CLIENTID", "did you mean OP_CLIENT_ID?"),
+        ("OP_SCOPE", "CLIENT_KWARGS"),
+    ] {
+        let settings = Settings::from_iter([(variable, "hunter2")]);
+        let error = check_variables(["op"], &settings).unwrap_err();
+        assert_eq!(error.client(), Some("op"));
+        assert!(error.message().contains(variable), "{error}");
+        assert!(error.message().contains(hint), "{error}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+    // Another client's variables, and those of nobody, are not this one's.
+    let settings = Settings::from_iter([("OP_TWO_CLIENT_ID", "x"), ("DATABASE_URL", "x")]);
+    check_variables(["op"], &settings).unwrap();
+    check_variables(["op", "op-two"], &settings).unwrap();
+    let settings = Settings::from_iter([("OP_TWO_CLIENT_IDD", "x")]);
+    let error = check_variables(["op", "op-two"], &settings).unwrap_err();
+    assert_eq!(error.client(), Some("op-two"));
+}
+
+#[test]
+fn the_environment_may_hold_anything() {
+    // PATH and its like: nothing of it is an error.
+    check_variables(["path", "op"], &Env).unwrap();
+    assert_eq!(Env.value("TOKENKEEP_TEST_NOT_SET").unwrap(), None);
+}
+
+/// A source of many programs' variables, as the environment is.
+#[derive(Debug)]
+struct Shared(Settings);
+
+impl ConfigSource for Shared {
+    fn value(&self, variable: &str) -> Result<Option<Value>> {
+        self.0.value(variable)
+    }
+
+    fn variables(&self) -> Vec<String> {
+        self.0.variables()
+    }
+
+    fn refuses_unknown(&self) -> bool {
+        false
+    }
+}
+
+/// Keeps the log as text.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<String>>);
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        struct Fields<'a>(&'a mut String);
+
+        impl tracing::field::Visit for Fields<'_> {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+                *self.0 += &format!("{field}={value:?} ");
+            }
+        }
+        event.record(&mut Fields(&mut self.0.lock().unwrap()));
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_near_miss_in_the_environment_is_a_warning_without_the_value() {
+    let log = Log::default();
+    let settings = [("OP_CLIENT_SECERT", "hunter2"), ("OP_HOME", "hunter2")];
+    tracing::subscriber::with_default(log.clone(), || {
+        check_variables(["op"], &Shared(Settings::from_iter(settings))).unwrap();
+    });
+    let log = log.0.lock().unwrap();
+    assert!(
+        log.contains("OP_CLIENT_SECERT") && log.contains("OP_CLIENT_SECRET"),
+        "{log}"
+    );
+    assert!(
+        !log.contains("OP_HOME") && !log.contains("hunter2"),
+        "{log}"
+    );
+}
+
+#[test]
+fn only_near_misses_are_guessed() {
+    for (key, nearest) in [
+        ("CLIENT_IDS", Some("CLIENT_ID")),
+        ("CLENT_ID", Some("CLIENT_ID")),
+        ("ISUER", Some("ISSUER")),
+        ("AUTHORISE_URL", Some("AUTHORIZE_URL")),
+        ("CLIENT_ID", None),
+        ("SCOPE", None),
+        ("", None),
+        ("CLIENT_IDENTITY", None),
+    ] {
+        assert_eq!(nearest_key(key), nearest, "{key}");
+    }
+}
+
+#[test]
+fn a_document_is_an_object_without_doubles() {
+    Settings::from_value(json!(["OP_CLIENT_ID"])).unwrap_err();
+    let twice = json!({"OP_CLIENT_ID": "a", "op": {"client_id": "b"}});
+    let error = Settings::from_value(twice).unwrap_err();
+    assert!(error.message().contains("OP_CLIENT_ID"), "{error}");
+}
+
+#[test]
+fn settings_show_names_only() {
+    let settings = Settings::from_iter([("OP_CLIENT_SECRET", "hunter2")]);
+    assert_eq!(format!("{settings:?}"), r#"{"OP_CLIENT_SECRET"}"#);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_setting_breaks_the_reader(text in ".{0,200}") {
+        for key in KEYS {
+            let settings = Settings::from_iter([(format!("OP_{key}"), text.as_str())]);
+            let _ = read(&settings);
+        }
+    }
+
+    #[test]
+    fn parameters_survive_a_query_string(pairs in proptest::collection::btree_map("[a-z]{1,8}", ".{1,20}", 0..6)) {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+        let settings = Settings::from_iter([("OP_AUTHORIZE_PARAMS", query)]);
+        let read = read(&settings).unwrap().authorize_params.unwrap_or_default();
+        proptest::prop_assert_eq!(read, pairs.into_iter().collect::<Vec<_>>());
+    }
+}

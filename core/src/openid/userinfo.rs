@@ -1,0 +1,173 @@
+//! The answer of the userinfo endpoint (OpenID Connect Core section 5.3).
+
+use std::{fmt, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Error as _, MapAccess},
+};
+
+use super::{
+    claims::{Profile, profile_accessors, text_accessors, with_text_claims},
+    json::{Lenient, ObjectReader, find_member, read_object},
+};
+use crate::{Error, ErrorCode, Phase, ProviderError, Result, http::Answer};
+
+/// What a provider says about the user.
+///
+/// Cheap to clone. `Debug` shows the subject only, for the rest is personal data. It serializes as the text of its
+/// claims, with every claim in it, known or not.
+#[derive(Clone)]
+pub struct Userinfo(Arc<Inner>);
+
+struct Inner {
+    raw: String,
+    subject: Option<String>,
+    profile: Profile,
+}
+
+impl Userinfo {
+    /// Reads an answer with status 2xx.
+    ///
+    /// `subject` is that of the ID token: the answer must be about the same user (section 5.3.2). Without an ID token
+    /// there is none, and any answer is about whoever the access token belongs to.
+    ///
+    /// # Errors
+    /// With phase [`Phase::Userinfo`]: `missing_claim`, `subject_mismatch`; `unsupported` for a signed or encrypted
+    /// answer (`application/jwt`); `provider_error` for anything but a JSON object with each member once.
+    pub(crate) fn parse(answer: &Answer, subject: Option<&str>) -> Result<Self> {
+        let fault = |code, message: &str| {
+            Error::new(code, Phase::Userinfo, message).with_provider(ProviderError {
+                status: Some(answer.status.as_u16()),
+                ..ProviderError::default()
+            })
+        };
+        if !answer.is_json() {
+            let media = answer.header("content-type").unwrap_or_default();
+            let is_jwt = media
+                .trim_start()
+                .to_ascii_lowercase()
+                .starts_with("application/jwt");
+            return Err(if is_jwt {
+                fault(
+                    ErrorCode::Unsupported,
+                    "signed or encrypted userinfo is not supported",
+                )
+            } else {
+                fault(
+                    ErrorCode::ProviderError,
+                    "the userinfo answer is not application/json",
+                )
+            });
+        }
+        let unreadable = || {
+            fault(
+                ErrorCode::ProviderError,
+                "the userinfo answer is not a JSON object with each member once",
+            )
+        };
+        let raw = std::str::from_utf8(&answer.body)
+            .map_err(|_| unreadable())?
+            .to_owned();
+        let info = Self::read(raw).ok_or_else(unreadable)?;
+        if let Some(expected) = subject {
+            let found = info
+                .subject()
+                .filter(|found| !found.is_empty())
+                .ok_or_else(|| fault(ErrorCode::MissingClaim, "the userinfo answer has no sub"))?;
+            if found != expected {
+                return Err(fault(
+                    ErrorCode::SubjectMismatch,
+                    "the userinfo answer is about somebody else than the ID token",
+                ));
+            }
+        }
+        Ok(info)
+    }
+
+    fn read(raw: String) -> Option<Self> {
+        struct Subject(Option<String>);
+        impl<'de> ObjectReader<'de> for Subject {
+            type Output = Option<String>;
+            fn member<A: MapAccess<'de>>(
+                &mut self,
+                name: &str,
+                map: &mut A,
+            ) -> Result<bool, A::Error> {
+                if name != "sub" {
+                    return Ok(false);
+                }
+                self.0 = map.next_value::<Lenient<_>>()?.0;
+                Ok(true)
+            }
+            fn finish(self) -> Self::Output {
+                self.0
+            }
+        }
+        let subject = read_object(&raw, Subject(None)).ok()?;
+        Some(Self(Arc::new(Inner {
+            profile: Profile::read(&raw),
+            subject,
+            raw,
+        })))
+    }
+
+    /// The provider's id of the user (`sub`). Providers of plain OAuth 2.0 have none, or another name for it.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.0.subject.as_deref()
+    }
+
+    /// Any claim by its name, as it came.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<serde_json::Value> {
+        find_member(&self.0.raw, name)
+    }
+
+    /// All claims, as they came.
+    #[must_use]
+    pub fn to_value(&self) -> serde_json::Value {
+        // It was read before, so it can be read.
+        serde_json::from_str(&self.0.raw).unwrap_or_default()
+    }
+
+    fn profile_claims(&self) -> &Profile {
+        &self.0.profile
+    }
+}
+
+profile_accessors!(Userinfo);
+
+impl PartialEq for Userinfo {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.raw == other.0.raw
+    }
+}
+
+impl Eq for Userinfo {}
+
+impl fmt::Debug for Userinfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Userinfo")
+            .field("subject", &self.subject())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Userinfo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.raw)
+    }
+}
+
+/// Reads claims that were checked before they were kept.
+impl<'de> Deserialize<'de> for Userinfo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // serde's own text may quote a claim.
+        Self::read(String::deserialize(deserializer)?)
+            .ok_or_else(|| D::Error::custom("unreadable claims"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,557 @@
+//! Everything that reads or writes records: looks at the store, runs transitions against it, and keeps snapshots true.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    future::Future,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use super::{
+    coordinator::Flights,
+    snapshot::{Entry, Recent, RefreshPoint, Seen, Snapshot, Snapshots},
+    source::TokenSource,
+    transition::{Move, Row},
+};
+use crate::{
+    Clock, Error, ErrorCode, Phase, Result, Timestamp, Token, TokenKey,
+    events::Events,
+    store::{
+        DynTokenStore, Expected, Fetched, Page, PageOf, StoreError, StoredRecord, TokenQuery,
+        TokenSummary, Version,
+    },
+    token::{Record, Sealing, State, Target},
+};
+
+/// Times of the refresh protocol. Each can be set at the builder.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// Of one token request.
+    pub(crate) request: Duration,
+    pub(crate) lease: Duration,
+    /// From an answer to its commit.
+    pub(crate) commit_budget: Duration,
+    /// Of one call of the store.
+    pub(crate) store: Duration,
+    /// How long a tombstone stays.
+    pub(crate) tombstone: Duration,
+    /// How old a snapshot may be without a change feed.
+    pub(crate) snapshot_age: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            request: Duration::from_secs(10),
+            lease: Duration::from_secs(30),
+            commit_budget: Duration::from_secs(5),
+            store: Duration::from_secs(5),
+            tombstone: Duration::from_secs(7 * 24 * 3600),
+            snapshot_age: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The keeper of one registry's records. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeper(pub(super) Arc<Shared>);
+
+/// A [`Keeper`] that does not keep the registry alive.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakKeeper(Weak<Shared>);
+
+impl WeakKeeper {
+    pub(crate) fn upgrade(&self) -> Result<Keeper> {
+        self.0.upgrade().map(Keeper).ok_or_else(|| {
+            Error::new(
+                ErrorCode::NotInitialized,
+                Phase::Store,
+                "the registry of this event is gone",
+            )
+        })
+    }
+}
+
+pub(crate) struct Shared {
+    pub(super) store: DynTokenStore,
+    pub(super) sealing: Sealing,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) timing: Timing,
+    pub(super) spread: f64,
+    pub(super) snapshots: Snapshots,
+    pub(super) events: Events,
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) flights: Flights,
+    own: Mutex<OwnWrites>,
+    /// How many detached tasks are under way.
+    tasks: watch::Sender<usize>,
+    pub(super) feed_started: std::sync::atomic::AtomicBool,
+    pub(super) told: Mutex<VecDeque<String>>,
+    /// Closed when the registry is dropped.
+    pub(super) alive: watch::Sender<()>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper")
+            .field("store", &self.store.name())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The versions that this process wrote lately: their echo in the change feed is no news.
+#[derive(Default)]
+struct OwnWrites {
+    known: HashSet<Version>,
+    order: VecDeque<Version>,
+}
+
+const OWN_WRITES: usize = 8192;
+
+/// What a look at the store found.
+pub(crate) struct Look {
+    pub(crate) record: Option<Record>,
+    /// The store's time; this process's, if the store has none.
+    pub(crate) now: Timestamp,
+    pub(super) seen: Seen,
+}
+
+/// What became of a transition.
+pub(crate) struct Done<T> {
+    pub(crate) outcome: T,
+    /// The row as it is now.
+    pub(crate) record: Option<Record>,
+    pub(crate) now: Timestamp,
+    /// The monotonic time before the look whose store time is `now`.
+    pub(crate) at: Duration,
+}
+
+/// Which writes of a transition the change feed may leave out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Announce {
+    Yes,
+    /// It only takes or gives back a lease.
+    Lease,
+}
+
+pub(crate) struct KeeperParts {
+    pub(crate) store: DynTokenStore,
+    pub(crate) sealing: Sealing,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) timing: Timing,
+    pub(crate) snapshot_capacity: usize,
+    pub(crate) event_capacity: usize,
+    pub(crate) source: Arc<dyn TokenSource>,
+}
+
+impl Keeper {
+    pub(crate) fn new(parts: KeeperParts) -> Self {
+        Self(Arc::new(Shared {
+            snapshots: Snapshots::new(parts.timing.snapshot_age, parts.snapshot_capacity),
+            events: Events::new(parts.event_capacity),
+            store: parts.store,
+            sealing: parts.sealing,
+            clock: parts.clock,
+            timing: parts.timing,
+            spread: f64::from(u16::from_be_bytes(crate::seal::random())) / f64::from(u16::MAX)
+                * 0.1,
+            source: parts.source,
+            flights: Flights::default(),
+            own: Mutex::default(),
+            tasks: watch::Sender::new(0),
+            feed_started: std::sync::atomic::AtomicBool::new(false),
+            told: Mutex::default(),
+            alive: watch::Sender::new(()),
+        }))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakKeeper {
+        WeakKeeper(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
+    }
+
+    pub(crate) fn store(&self) -> &DynTokenStore {
+        &self.0.store
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    pub(crate) fn timing(&self) -> Timing {
+        self.0.timing
+    }
+
+    pub(crate) fn snapshots(&self) -> &Snapshots {
+        &self.0.snapshots
+    }
+
+    /// Runs work that no caller can cancel; [`drain`](Self::drain) waits for it.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        struct UnderWay(watch::Sender<usize>);
+        impl Drop for UnderWay {
+            fn drop(&mut self) {
+                self.0.send_modify(|count| *count -= 1);
+            }
+        }
+        self.0.tasks.send_modify(|count| *count += 1);
+        let guard = UnderWay(self.0.tasks.clone());
+        tokio::spawn(async move {
+            let _guard = guard;
+            work.await;
+        });
+    }
+
+    /// Waits until no refresh, commit or revocation is under way, at most so long. Answers how many are left.
+    pub(crate) async fn drain(&self, timeout: Duration) -> usize {
+        let mut tasks = self.0.tasks.subscribe();
+        tokio::select! {
+            _ = tasks.wait_for(|count| *count == 0) => 0,
+            () = self.0.clock.sleep(timeout) => *self.0.tasks.borrow(),
+        }
+    }
+
+    /// A call of the store, with its timeout.
+    pub(super) async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        tokio::select! {
+            result = call => result,
+            () = self.0.clock.sleep(self.0.timing.store) => Err(StoreError::other("no answer in time")),
+        }
+    }
+
+    fn store_error(&self, key: &TokenKey, error: StoreError) -> Error {
+        Error::from(error).with_client(key.client())
+    }
+
+    /// Looks at the store; what this process wrote within the last minute and the store lost, it writes again (rule 14).
+    pub(super) async fn look(&self, key: &TokenKey, entry: &Entry) -> Result<Look> {
+        let seen = self.0.snapshots.look(entry, self.0.clock.monotonic());
+        let Fetched {
+            mut record, now, ..
+        } = self
+            .within(self.0.store.fetch_token(key))
+            .await
+            .map_err(|error| self.store_error(key, error))?;
+        if let Some(stored) = &record {
+            if let Some(again) = self.lost_write(entry, stored) {
+                let written = self
+                    .within(self.0.store.update_token(
+                        key,
+                        &again,
+                        Expected::Version(stored.version),
+                    ))
+                    .await;
+                if written.is_ok() {
+                    tracing::warn!(%key, "the store lost an acknowledged write; it was written again");
+                    record = Some(again);
+                }
+            }
+        }
+        let record = record
+            .map(|stored| Record::decode(key, stored, &self.0.sealing))
+            .transpose()?;
+        Ok(Look {
+            record,
+            now: now.unwrap_or_else(|| self.0.clock.now()),
+            seen,
+        })
+    }
+
+    /// What this process wrote last, if the store shows an older state of the same key.
+    fn lost_write(&self, entry: &Entry, stored: &StoredRecord) -> Option<StoredRecord> {
+        let mut recent = entry.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.take_if(|recent| {
+            self.0.clock.monotonic().saturating_sub(recent.at) > Duration::from_secs(60)
+        });
+        let recent = recent.as_mut()?;
+        let older = stored.generation < recent.record.generation
+            || (recent.logged_out
+                && stored.generation == recent.record.generation
+                && stored.index.purge_at.is_none());
+        if !older {
+            return None;
+        }
+        recent.record.version = Version::random();
+        self.remember_own(recent.record.version);
+        Some(recent.record.clone())
+    }
+
+    fn remember_own(&self, version: Version) {
+        let mut own = self.0.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.order.len() >= OWN_WRITES {
+            if let Some(oldest) = own.order.pop_front() {
+                own.known.remove(&oldest);
+            }
+        }
+        own.order.push_back(version);
+        own.known.insert(version);
+    }
+
+    /// Did this process write that?
+    pub(super) fn wrote(&self, version: &Version) -> bool {
+        self.0
+            .own
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .known
+            .contains(version)
+    }
+
+    pub(super) fn snapshot_of(
+        &self,
+        key: &TokenKey,
+        record: &Record,
+        now: Timestamp,
+        seen: Seen,
+    ) -> Snapshot {
+        let point = RefreshPoint {
+            spread: self.0.spread,
+            leeway: self.0.source.leeway(key.client()),
+        };
+        Snapshot::of(key, record, now, seen, point)
+    }
+
+    /// Looks at the store and installs what it shows.
+    pub(crate) async fn load(
+        &self,
+        key: &TokenKey,
+        entry: &Entry,
+    ) -> Result<(Look, Option<Arc<Snapshot>>)> {
+        self.start_feed();
+        let look = self.look(key, entry).await?;
+        let snapshot = match &look.record {
+            Some(record) => {
+                let installed = entry.install(self.snapshot_of(key, record, look.now, look.seen));
+                self.observe(key, entry, record);
+                Some(installed)
+            }
+            None => {
+                self.observe_missing(key, entry, look.now);
+                None
+            }
+        };
+        Ok((look, snapshot))
+    }
+
+    /// A snapshot that can be trusted: the one that is there, or the store's. One look at a time for each key.
+    pub(crate) async fn snapshot(
+        &self,
+        key: &TokenKey,
+        entry: &Entry,
+    ) -> Result<Option<Arc<Snapshot>>> {
+        let trusted = || {
+            entry.latest().filter(|snapshot| {
+                self.0
+                    .snapshots
+                    .trusted(entry, snapshot, self.0.clock.monotonic())
+            })
+        };
+        if let Some(snapshot) = trusted() {
+            return Ok(Some(snapshot));
+        }
+        let _one = entry.loading.lock().await;
+        if let Some(snapshot) = trusted() {
+            return Ok(Some(snapshot));
+        }
+        Ok(self.load(key, entry).await?.1)
+    }
+
+    /// Runs a transition against the store: look, decide, compare and swap; on a conflict again, with what is there now.
+    ///
+    /// A conflict, like a lost answer, may mean that the write was applied: a look that shows the own version proves it.
+    pub(crate) async fn transact<T: Send>(
+        &self,
+        key: &TokenKey,
+        announce: Announce,
+        mut step: impl FnMut(Row<'_>, Timestamp) -> Move<T> + Send,
+    ) -> Result<Done<T>> {
+        let entry = self.0.snapshots.entry(key);
+        let mut tried: Option<(Version, T)> = None;
+        let mut failures = 0;
+        for round in 0_u32.. {
+            let look = self.look(key, &entry).await?;
+            let (now, at) = (look.now, look.seen.at);
+            if let Some((version, outcome)) = tried.take_if(|(version, _)| {
+                look.record
+                    .as_ref()
+                    .is_some_and(|record| record.version == *version)
+            }) {
+                tracing::debug!(%key, %version, "the answer of a write was lost; it had been applied");
+                if let Some(record) = &look.record {
+                    self.installed(key, &entry, record, &look);
+                }
+                return Ok(Done {
+                    outcome,
+                    record: look.record,
+                    now,
+                    at,
+                });
+            }
+            let (record, outcome) = match step(look.record.as_ref(), now) {
+                Move::Stay(outcome) => {
+                    if let Some(record) = &look.record {
+                        entry.install(self.snapshot_of(key, record, now, look.seen));
+                    }
+                    return Ok(Done {
+                        outcome,
+                        record: look.record,
+                        now,
+                        at,
+                    });
+                }
+                Move::Write(record, outcome) => (*record, outcome),
+            };
+            let stored = record.encode(key, &self.0.sealing, announce == Announce::Yes)?;
+            let expected = look
+                .record
+                .as_ref()
+                .map_or(Expected::Absent, |record| Expected::Version(record.version));
+            self.remember_own(record.version);
+            match self
+                .within(self.0.store.update_token(key, &stored, expected))
+                .await
+            {
+                Ok(()) => {
+                    if announce == Announce::Yes {
+                        self.remember_recent(
+                            &entry,
+                            stored,
+                            record.header.state == State::LoggedOut,
+                        );
+                    }
+                    self.installed(key, &entry, &record, &look);
+                    return Ok(Done {
+                        outcome,
+                        record: Some(record),
+                        now,
+                        at,
+                    });
+                }
+                Err(StoreError::Conflict) => tried = Some((record.version, outcome)),
+                Err(error) => {
+                    failures += 1;
+                    if failures >= 3 || matches!(error, StoreError::Unsupported { .. }) {
+                        return Err(self.store_error(key, error));
+                    }
+                    tried = Some((record.version, outcome));
+                }
+            }
+            self.pause(round).await;
+        }
+        Err(Error::new(
+            ErrorCode::StoreUnavailable,
+            Phase::Store,
+            "too many conflicts",
+        )
+        .with_client(key.client()))
+    }
+
+    fn installed(&self, key: &TokenKey, entry: &Entry, record: &Record, look: &Look) {
+        entry.install(self.snapshot_of(key, record, look.now, look.seen));
+    }
+
+    fn remember_recent(&self, entry: &Entry, record: StoredRecord, logged_out: bool) {
+        let at = self.0.clock.monotonic();
+        *entry.recent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Recent {
+            record,
+            logged_out,
+            at,
+        });
+    }
+
+    /// Backs off between rounds of a conflict: 1 ms doubling to 64 ms, with jitter.
+    pub(super) async fn pause(&self, round: u32) {
+        let most = 1_u64 << round.min(6);
+        let [random] = crate::seal::random::<1>();
+        self.0
+            .clock
+            .sleep(Duration::from_micros(
+                most * 500 + most * 500 * u64::from(random) / 255,
+            ))
+            .await;
+    }
+
+    /// A page of records.
+    pub(crate) async fn find(
+        &self,
+        query: &TokenQuery,
+        page: Page,
+    ) -> Result<PageOf<TokenSummary>> {
+        Ok(self.within(self.0.store.find_tokens(query, page)).await?)
+    }
+
+    /// Removes what is over.
+    pub(crate) async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        Ok(self
+            .within(self.0.store.purge_tokens(before, limit))
+            .await?)
+    }
+
+    /// Remembers something once.
+    pub(crate) async fn put_once(
+        &self,
+        space: &str,
+        id: &str,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool> {
+        Ok(self
+            .within(self.0.store.put_once(space, id, value, ttl))
+            .await?)
+    }
+
+    /// Does the store answer?
+    pub(crate) async fn check_store(&self) -> Result<()> {
+        let key = TokenKey::app("tokenkeep-health")?;
+        self.within(self.0.store.fetch_token(&key))
+            .await
+            .map_err(Error::from)
+            .map(drop)
+    }
+
+    /// Whatever token is stored, fresh or not; nothing is refreshed for it.
+    pub(crate) async fn stored_token(&self, key: &TokenKey) -> Result<Token> {
+        let entry = self.0.snapshots.entry(key);
+        let (look, _) = self.load(key, &entry).await?;
+        let record = look
+            .record
+            .filter(|record| record.header.state != State::LoggedOut);
+        record
+            .as_ref()
+            .and_then(stored_token)
+            .ok_or_else(|| no_token(key))
+    }
+}
+
+/// The login's own token as a record holds it.
+pub(crate) fn stored_token(record: &Record) -> Option<Token> {
+    let payload = record.payload()?;
+    let access = payload.access(&Target::login())?;
+    Some(Token {
+        access_token: access.token.clone(),
+        credential: access.credential.clone(),
+        refresh_token: payload.refresh_token.clone(),
+        id_token: payload.id_token.clone(),
+        expires_at: access.expires_at,
+        scopes: access.scopes.clone(),
+        generation: record.header.generation,
+    })
+}
+
+/// Nobody logged in, or somebody logged out.
+pub(crate) fn no_token(key: &TokenKey) -> Error {
+    Error::new(
+        ErrorCode::LoginRequired,
+        Phase::Store,
+        format!("no token is kept for {key}"),
+    )
+    .with_client(key.client())
+}

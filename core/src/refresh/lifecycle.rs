@@ -1,0 +1,241 @@
+//! How records begin and end: logins, adoption, sessions, expiry by hand, logout.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    keeper::{Announce, Keeper, stored_token},
+    snapshot::{Entry, Snapshot},
+    source::ClientTerms,
+    transition::{self, Begin, Line, Login, LoginOutcome, Logout, Terms},
+};
+use crate::{
+    Error, ErrorCode, Phase, Result, Revocation, TokenKey,
+    events::{Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate},
+    token::{GrantId, Payload, Record, Secret, State, Step},
+};
+
+impl Keeper {
+    /// What a first look shows under a key: a login and a logout replace just that (rule 1).
+    pub(crate) async fn first_look(&self, key: &TokenKey) -> Result<Option<Record>> {
+        let entry = self.snapshots().entry(key);
+        Ok(self.load(key, &entry).await?.0.record)
+    }
+
+    /// Keeps a login. If somebody else logs in or out at the same moment, theirs stays, and the new refresh token ends
+    /// up nowhere (rule 11).
+    pub(crate) async fn keep_login(
+        &self,
+        key: &TokenKey,
+        login: Login,
+        terms: &ClientTerms,
+    ) -> Result<()> {
+        let first = self
+            .first_look(key)
+            .await?
+            .map(|record| record.header.grant_id);
+        let give_up = self.0.clock.monotonic() + self.0.timing.lease * 2;
+        loop {
+            let done = self
+                .transact(key, Announce::Yes, |row, now| {
+                    transition::login(row, first, &login, now)
+                })
+                .await?;
+            match done.outcome {
+                LoginOutcome::Kept { replaced } => {
+                    if let Some(record) = &done.record {
+                        self.told_login(key, record, &login, done.now, replaced.as_ref())
+                            .await;
+                        if let Some(replaced) = replaced {
+                            self.orphan(key, record, replaced, terms, done.now);
+                        }
+                    }
+                    return Ok(());
+                }
+                LoginOutcome::Mine => {
+                    return Ok(());
+                }
+                LoginOutcome::Superseded => {
+                    if let (Some(refresh_token), Some(record)) =
+                        (&login.payload.refresh_token, &done.record)
+                    {
+                        self.orphan(key, record, refresh_token.clone(), terms, done.now);
+                    }
+                    return Ok(());
+                }
+                LoginOutcome::LeaseFirst => {
+                    self.lease_for_login(key, &login, terms, give_up).await?
+                }
+                LoginOutcome::Grace { until } => {
+                    self.0
+                        .clock
+                        .sleep(until.since(done.now).min(Duration::from_millis(250)))
+                        .await;
+                }
+                LoginOutcome::KeyMissing => {
+                    return Err(Error::new(
+                        ErrorCode::KeyMissing,
+                        Phase::Store,
+                        "the stored refresh token is to be kept, and the key ring lacks its key",
+                    )
+                    .with_client(key.client()));
+                }
+            }
+        }
+    }
+
+    /// Takes the lease for a login that keeps the stored refresh token (rule 8).
+    async fn lease_for_login(
+        &self,
+        key: &TokenKey,
+        login: &Login,
+        terms: &ClientTerms,
+        give_up: Duration,
+    ) -> Result<()> {
+        let entry = self.snapshots().entry(key);
+        let timing = self.0.timing;
+        loop {
+            let Some(record) = self.load(key, &entry).await?.0.record else {
+                return Ok(());
+            };
+            let line = Line::of(&record);
+            let done = self
+                .transact(key, Announce::Lease, |row, now| {
+                    let lease = Terms {
+                        now,
+                        lease: timing.lease,
+                        commit_budget: timing.commit_budget,
+                        heed_cooling: false,
+                    };
+                    transition::begin(row, line, &login.attempt, &terms.binding, lease)
+                })
+                .await?;
+            match done.outcome {
+                Begin::Busy { .. } if self.0.clock.monotonic() < give_up => {
+                    self.0.clock.sleep(Duration::from_millis(100)).await;
+                }
+                Begin::Busy { .. } => {
+                    return Err(Error::new(
+                        ErrorCode::RefreshUnavailable,
+                        Phase::Store,
+                        "a refresh is under way",
+                    )
+                    .with_client(key.client()));
+                }
+                Begin::Moved => {}
+                // Granted; or the grant ended, and the login is an ordinary one now.
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn told_login(
+        &self,
+        key: &TokenKey,
+        record: &Record,
+        login: &Login,
+        now: crate::Timestamp,
+        replaced: Option<&Secret>,
+    ) {
+        self.snapshots()
+            .entry(key)
+            .announce(record.header.generation);
+        if !key.is_account() {
+            return;
+        }
+        let mut changed = self.changed(key, record, now, Origin::Local);
+        changed.token = stored_token(record).map(Arc::new);
+        changed.replaced = replaced.map(|token| Replaced {
+            refresh_token: Some(Fingerprint::of(token)),
+            ..Replaced::default()
+        });
+        let update = TokenUpdate::Issued(changed);
+        self.events().send(update.clone());
+        let keeper = self.clone();
+        debug_assert!(!login.client_credentials);
+        self.spawn(async move { keeper.0.source.after_update(&update).await });
+    }
+
+    /// A refresh token that is kept nowhere any more (rule 11).
+    fn orphan(
+        &self,
+        key: &TokenKey,
+        record: &Record,
+        token: Secret,
+        terms: &ClientTerms,
+        now: crate::Timestamp,
+    ) {
+        if terms.profile.revocation == Revocation::PerToken {
+            self.revoke_later(key, token, "refresh_token");
+        } else {
+            self.tell(key, record, now, TokenUpdate::Orphaned);
+        }
+    }
+
+    /// Keeps tokens that were issued elsewhere, if nothing was ever kept under the key. Answers whether it did.
+    pub(crate) async fn adopt(&self, key: &TokenKey, login: Login) -> Result<bool> {
+        debug_assert!(login.step == Step::Adopt);
+        let done = self
+            .transact(key, Announce::Yes, |row, now| {
+                transition::login(row, None, &login, now)
+            })
+            .await?;
+        match (done.outcome, &done.record) {
+            (LoginOutcome::Kept { .. }, Some(record)) => {
+                self.told_login(key, record, &login, done.now, None).await;
+                Ok(true)
+            }
+            (LoginOutcome::Mine, _) => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Lets the access token of a generation count as expired for the whole fleet. Answers whether it did.
+    pub(crate) async fn expire(&self, key: &TokenKey, generation: Option<u64>) -> Result<bool> {
+        let Some(record) = self.first_look(key).await? else {
+            return Ok(false);
+        };
+        let line = Line::of(&record);
+        if generation.is_some_and(|generation| generation != line.generation) {
+            return Ok(false);
+        }
+        let done = self
+            .transact(key, Announce::Yes, |row, now| {
+                transition::expire(row, line, now)
+            })
+            .await?;
+        Ok(done.outcome)
+    }
+
+    /// Logs a grant or session out. Answers what it held, if it could be read and was not logged out before.
+    pub(crate) async fn log_out(
+        &self,
+        key: &TokenKey,
+        first: Option<GrantId>,
+        cause: LogoutCause,
+    ) -> Result<Option<Box<Payload>>> {
+        let tombstone = self.0.timing.tombstone;
+        let done = self
+            .transact(key, Announce::Yes, |row, now| {
+                transition::logout(row, first, now, tombstone)
+            })
+            .await?;
+        match (done.outcome, &done.record) {
+            (Logout::Done { payload }, Some(record)) => {
+                self.tell(key, record, done.now, |grant| TokenUpdate::LoggedOut {
+                    grant,
+                    cause,
+                });
+                Ok(payload)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A session that can be trusted to be there; none if it ended. A store that cannot be asked is an error: unlike an
+    /// access token, a session is not served on doubt.
+    pub(crate) async fn session(&self, key: &TokenKey) -> Result<Option<Arc<Snapshot>>> {
+        let entry: Arc<Entry> = self.snapshots().entry(key);
+        let snapshot = self.snapshot(key, &entry).await?;
+        Ok(snapshot.filter(|snapshot| snapshot.state == State::Active))
+    }
+}

@@ -1,0 +1,18 @@
+//! How a token is refreshed once for the whole fleet, over any store.
+//!
+//! [`transition`] is pure; [`keeper`] runs transitions against the store; [`coordinator`] and [`commit`] are the way of
+//! a refresh; [`lifecycle`] is how records begin and end; [`snapshot`] is what callers read; [`news`] tells who listens.
+
+mod commit;
+mod coordinator;
+mod keeper;
+mod lifecycle;
+mod news;
+mod snapshot;
+mod source;
+mod transition;
+
+pub(crate) use keeper::{Keeper, KeeperParts, Timing, WeakKeeper};
+pub(crate) use snapshot::{Entry, Held, Need};
+pub(crate) use source::{Ask, ClientTerms, TokenSource};
+pub(crate) use transition::{Binding, Login};

@@ -1,0 +1,435 @@
+//! What a process holds of a record between two looks at the store: the hot path.
+//!
+//! A snapshot is replaced whole and read without a lock. It is trusted as long as nothing says otherwise: a hint about
+//! its key, a gap of the feed (one number for all), or, without a feed, its age.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use reqwest::header::HeaderValue;
+use tokio::sync::Notify;
+
+use crate::{
+    Timestamp, Token, TokenKey,
+    store::{StoredRecord, Version},
+    token::{AccessToken, Credential, GrantId, Payload, Record, Secret, State, Target},
+};
+
+/// An access token, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) target: Target,
+    material: Material,
+    pub(crate) expires_at: Option<Timestamp>,
+    /// The monotonic time at which it expires.
+    expires: Option<Duration>,
+    /// The monotonic time from which on it is renewed in the background.
+    refresh_at: Option<Duration>,
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) issued_generation: u64,
+}
+
+enum Material {
+    /// `Authorization: Bearer …`, whole.
+    Bearer(HeaderValue),
+    Other(Credential, Secret),
+}
+
+impl std::fmt::Debug for Material {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+const BEARER: &str = "Bearer ";
+
+impl Held {
+    pub(crate) fn expired(&self, monotonic: Duration) -> bool {
+        self.expires.is_some_and(|expires| expires <= monotonic)
+    }
+
+    pub(crate) fn wants_refresh(&self, monotonic: Duration) -> bool {
+        self.refresh_at.is_some_and(|at| at <= monotonic)
+    }
+
+    /// The whole header value, for a bearer token.
+    pub(crate) fn bearer(&self) -> Option<&HeaderValue> {
+        match &self.material {
+            Material::Bearer(header) => Some(header),
+            Material::Other(..) => None,
+        }
+    }
+
+    pub(crate) fn credential(&self) -> Credential {
+        match &self.material {
+            Material::Bearer(_) => Credential::Bearer,
+            Material::Other(credential, _) => credential.clone(),
+        }
+    }
+
+    fn access_token(&self) -> Secret {
+        match &self.material {
+            Material::Bearer(header) => header
+                .to_str()
+                .ok()
+                .and_then(|text| text.strip_prefix(BEARER))
+                .unwrap_or_default()
+                .into(),
+            Material::Other(_, secret) => secret.clone(),
+        }
+    }
+
+    /// The token as the application sees it; what it does not need (the refresh token) is not held here.
+    pub(crate) fn token(&self) -> Token {
+        Token {
+            access_token: self.access_token(),
+            credential: self.credential(),
+            refresh_token: None,
+            id_token: None,
+            expires_at: self.expires_at,
+            scopes: self.scopes.clone(),
+            generation: self.issued_generation,
+        }
+    }
+}
+
+/// A record as this process last saw it.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) grant_id: GrantId,
+    pub(crate) generation: u64,
+    pub(crate) version: Version,
+    pub(crate) state: State,
+    pub(crate) refreshable: bool,
+    /// The monotonic time before which nobody asks the provider.
+    pub(crate) not_before: Option<Duration>,
+    pub(crate) tokens: Vec<Held>,
+    /// Another process sealed it with a key that this one lacks.
+    pub(crate) key_missing: bool,
+    /// What a session keeps; grants keep nothing here.
+    pub(crate) session: Option<Arc<Payload>>,
+    pub(crate) seen: Seen,
+}
+
+/// What a look at the store knew when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    epoch: u64,
+    hints: u64,
+    /// Monotonic.
+    pub(crate) at: Duration,
+}
+
+/// When tokens are renewed before they expire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RefreshPoint {
+    /// A part of the lifetime, per process between 0 and 0.1, so that a fleet does not wake at once.
+    pub(crate) spread: f64,
+    /// At least this long before the expiry, if the client says so.
+    pub(crate) leeway: Option<Duration>,
+}
+
+impl RefreshPoint {
+    /// How long before its expiry a token of this lifetime is renewed.
+    pub(crate) fn before_expiry(self, lifetime: Duration) -> Duration {
+        let fifth = (lifetime / 5).min(Duration::from_secs(300));
+        let margin = self
+            .leeway
+            .unwrap_or(Duration::ZERO)
+            .max(Duration::from_secs(30))
+            .max(fifth);
+        (margin + lifetime.mul_f64(self.spread.clamp(0.0, 0.1))).min(lifetime / 2)
+    }
+}
+
+impl Snapshot {
+    /// What a record of the store holds at this moment; `now` is the store's time at `seen.at`.
+    pub(crate) fn of(
+        key: &TokenKey,
+        record: &Record,
+        now: Timestamp,
+        seen: Seen,
+        point: RefreshPoint,
+    ) -> Self {
+        let header = &record.header;
+        let monotonic = |at: Timestamp| seen.at + at.since(now);
+        let held = |access: &AccessToken| {
+            let expired = header
+                .expired_through
+                .is_some_and(|through| access.issued_generation <= through);
+            let expires = if expired {
+                Some(seen.at)
+            } else {
+                access.expires_at.map(monotonic)
+            };
+            let refresh_at = expires.zip(access.expires_at).map(|(expires, at)| {
+                let lifetime = access
+                    .issued_at
+                    .map_or_else(|| at.since(now), |issued| at.since(issued));
+                expires.saturating_sub(point.before_expiry(lifetime))
+            });
+            let text = access.token.expose();
+            let material = match &access.credential {
+                Credential::Bearer => {
+                    let mut header = HeaderValue::try_from([BEARER, text].concat()).ok()?;
+                    header.set_sensitive(true);
+                    Material::Bearer(header)
+                }
+                other => Material::Other(other.clone(), access.token.clone()),
+            };
+            Some(Held {
+                target: access.target.clone(),
+                material,
+                expires_at: if expired {
+                    Some(now)
+                } else {
+                    access.expires_at
+                },
+                expires,
+                refresh_at: refresh_at.filter(|_| header.refreshable),
+                scopes: access.scopes.clone(),
+                issued_generation: access.issued_generation,
+            })
+        };
+        let payload = record.payload();
+        Self {
+            grant_id: header.grant_id,
+            generation: header.generation,
+            version: record.version,
+            state: header.state,
+            refreshable: header.refreshable,
+            not_before: header.not_before.map(monotonic),
+            tokens: payload
+                .map(|payload| payload.access_tokens.iter().filter_map(held).collect())
+                .unwrap_or_default(),
+            key_missing: matches!(record.body, crate::token::Body::KeyMissing { .. }),
+            session: payload
+                .filter(|_| !key.is_account())
+                .map(|payload| Arc::new(payload.clone())),
+            seen,
+        }
+    }
+
+    /// The token for a target that fits the need, if it may be sent at this time.
+    pub(crate) fn usable(&self, target: &Target, need: Need, monotonic: Duration) -> Option<&Held> {
+        if self.state == State::LoggedOut {
+            return None;
+        }
+        self.tokens.iter().find(|held| {
+            held.target == *target
+                && need
+                    .newer_than
+                    .is_none_or(|generation| held.issued_generation > generation)
+                && held
+                    .expires
+                    .is_none_or(|expires| expires > monotonic + need.min_ttl)
+        })
+    }
+}
+
+/// What a caller needs of a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// It must live this much longer.
+    pub(crate) min_ttl: Duration,
+    /// It must be of a later generation than this one, which an API refused.
+    pub(crate) newer_than: Option<u64>,
+}
+
+/// What this process wrote last: if a fail-over loses it, it is written again (rule 14).
+#[derive(Clone, Debug)]
+pub(crate) struct Recent {
+    pub(crate) record: StoredRecord,
+    pub(crate) logged_out: bool,
+    /// Monotonic.
+    pub(crate) at: Duration,
+}
+
+/// Forced refreshes that did not help pause the next ones.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Forced {
+    pub(crate) until: Duration,
+    pub(crate) pause: Duration,
+}
+
+/// Everything a process holds of one key.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    snapshot: ArcSwapOption<Snapshot>,
+    hints: AtomicU64,
+    /// Wakes whoever waits for another process.
+    pub(crate) changed: Notify,
+    /// One look at the store at a time.
+    pub(crate) loading: tokio::sync::Mutex<()>,
+    /// The last generation that was announced: generations of a key never repeat.
+    announced: AtomicU64,
+    pub(crate) recent: Mutex<Option<Recent>>,
+    pub(crate) forced: Mutex<Forced>,
+}
+
+impl Entry {
+    /// The snapshot, whether it can be trusted or not.
+    pub(crate) fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.load_full()
+    }
+
+    /// Installs a snapshot unless it is older than what is there. Answers what is there then.
+    pub(crate) fn install(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let new = Arc::new(snapshot);
+        self.snapshot.rcu(|old| match old {
+            Some(old) if old.generation > new.generation => Some(Arc::clone(old)),
+            // Of one generation, the later look wins.
+            Some(old) if old.generation == new.generation && old.seen.at > new.seen.at => {
+                Some(Arc::clone(old))
+            }
+            _ => Some(Arc::clone(&new)),
+        });
+        self.changed.notify_waiters();
+        self.latest().unwrap_or(new)
+    }
+
+    /// Forgets the snapshot: there is no row.
+    pub(crate) fn clear(&self) -> Option<Arc<Snapshot>> {
+        let old = self.snapshot.swap(None);
+        self.changed.notify_waiters();
+        old
+    }
+
+    /// Somebody says that the record changed; a look at the store that began before does not count.
+    pub(crate) fn hint(&self) {
+        self.hints.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    /// Was any generation of this key seen?
+    pub(crate) fn knows_any(&self) -> bool {
+        self.announced.load(Ordering::Acquire) > 0
+    }
+
+    /// May this generation still be announced? Answers true once.
+    pub(crate) fn announce(&self, generation: u64) -> bool {
+        self.announced.fetch_max(generation, Ordering::AcqRel) < generation
+    }
+}
+
+/// All snapshots of a process.
+#[derive(Debug)]
+pub(crate) struct Snapshots {
+    shards: Box<[RwLock<HashMap<TokenKey, Arc<Entry>>>]>,
+    hasher: RandomState,
+    epoch: AtomicU64,
+    feed: AtomicBool,
+    /// How old a snapshot may be without a feed.
+    max_age: Duration,
+    /// How many keys at most.
+    capacity: usize,
+}
+
+const SHARDS: usize = 64;
+
+impl Snapshots {
+    pub(crate) fn new(max_age: Duration, capacity: usize) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            hasher: RandomState::new(),
+            epoch: AtomicU64::new(0),
+            feed: AtomicBool::new(false),
+            max_age,
+            capacity: capacity.max(SHARDS),
+        }
+    }
+
+    fn shard(&self, key: &TokenKey) -> &RwLock<HashMap<TokenKey, Arc<Entry>>> {
+        // The map hashes again with a seed of its own: the keys of a shard spread in it.
+        let hash = self.hasher.hash_one(key);
+        &self.shards[(hash % SHARDS as u64) as usize]
+    }
+
+    pub(crate) fn get(&self, key: &TokenKey) -> Option<Arc<Entry>> {
+        self.shard(key)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .map(Arc::clone)
+    }
+
+    /// The entry of a key, made if there is none. A full shard forgets entries that nobody holds.
+    pub(crate) fn entry(&self, key: &TokenKey) -> Arc<Entry> {
+        if let Some(entry) = self.get(key) {
+            return entry;
+        }
+        let mut shard = self
+            .shard(key)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if shard.len() >= self.capacity / SHARDS && !shard.contains_key(key) {
+            let mut spare = shard.len() / 8 + 1;
+            shard.retain(|_, entry| {
+                let forget = spare > 0 && Arc::strong_count(entry) == 1;
+                spare -= usize::from(forget);
+                !forget
+            });
+        }
+        Arc::clone(shard.entry(key.clone()).or_default())
+    }
+
+    /// What a look at the store that begins now knows.
+    pub(crate) fn look(&self, entry: &Entry, monotonic: Duration) -> Seen {
+        Seen {
+            epoch: self.epoch.load(Ordering::Acquire),
+            hints: entry.hints.load(Ordering::Acquire),
+            at: monotonic,
+        }
+    }
+
+    /// Can the snapshot be trusted at this time?
+    pub(crate) fn trusted(&self, entry: &Entry, snapshot: &Snapshot, monotonic: Duration) -> bool {
+        snapshot.seen.epoch == self.epoch.load(Ordering::Acquire)
+            && snapshot.seen.hints == entry.hints.load(Ordering::Acquire)
+            && (self.feed.load(Ordering::Acquire)
+                || monotonic.saturating_sub(snapshot.seen.at) < self.max_age)
+    }
+
+    /// The hot path: the header of a token that can be trusted, is not over, and needs no refresh. No lock, no
+    /// allocation.
+    pub(crate) fn ready(
+        &self,
+        entry: &Entry,
+        target: &Target,
+        monotonic: Duration,
+    ) -> Option<HeaderValue> {
+        let snapshot = entry.snapshot.load();
+        let snapshot = snapshot.as_ref()?;
+        if !self.trusted(entry, snapshot, monotonic) {
+            return None;
+        }
+        let held = snapshot.usable(target, Need::default(), monotonic)?;
+        if held.wants_refresh(monotonic) {
+            None
+        } else {
+            held.bearer().cloned()
+        }
+    }
+
+    /// Nothing can be trusted any more until it is looked at again.
+    pub(crate) fn distrust_all(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The change feed is there, or not.
+    pub(crate) fn set_feed(&self, up: bool) {
+        self.feed.store(up, Ordering::Release);
+        self.distrust_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

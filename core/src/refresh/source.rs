@@ -1,0 +1,68 @@
+//! What the refresh protocol needs of a client: to which registration it belongs, how its provider behaves, and somebody
+//! to ask it.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+
+use super::transition::Binding;
+use crate::{
+    Error, ProviderProfile, Result, Rotation, Secret, Target, TokenKey,
+    token::{TokenAnswer, TokenFailure},
+};
+
+/// What is known of a client before anything is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientTerms {
+    pub(crate) binding: Binding,
+    pub(crate) profile: ProviderProfile,
+}
+
+impl ClientTerms {
+    /// Does a refresh leave the refresh token as it is?
+    pub(crate) fn never_rotates(&self) -> bool {
+        self.profile.rotation == Rotation::Never
+    }
+}
+
+/// A token request.
+pub(crate) struct Ask<'a> {
+    pub(crate) key: &'a TokenKey,
+    /// None: by the client's own credentials.
+    pub(crate) refresh_token: Option<&'a Secret>,
+    pub(crate) target: &'a Target,
+    pub(crate) timeout: Duration,
+}
+
+/// Who asks the providers.
+#[async_trait]
+pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
+    /// What is known of a client; may load its provider's metadata.
+    async fn terms(&self, client: &str) -> Result<ClientTerms>;
+
+    /// How long before its expiry a client wants a token renewed at least.
+    fn leeway(&self, client: &str) -> Option<Duration>;
+
+    /// May its tokens be renewed without being asked to?
+    fn automatic(&self, client: &str) -> bool;
+
+    /// Sends one token request and reads its answer; nothing else.
+    async fn ask(&self, ask: Ask<'_>) -> Result<TokenAnswer, TokenFailure>;
+
+    /// Validates the ID token of a refresh, against what the record says. `Ok(false)`: it cannot be validated now.
+    async fn check_id_token(
+        &self,
+        key: &TokenKey,
+        id_token: &Secret,
+        subject: Option<&str>,
+    ) -> Result<bool, Error>;
+
+    /// Does the payload of this ID token name another identity? Pure: no keys, no network (rule 10).
+    fn names_another(&self, id_token: &Secret, binding: &Binding, subject: Option<&str>) -> bool;
+
+    /// Revokes a token at its provider, if it can be (RFC 7009).
+    async fn revoke(&self, client: &str, token: &Secret, hint: &str) -> Result<()>;
+
+    /// Hooks that run behind a commit; their failures are theirs.
+    async fn after_update(&self, update: &crate::TokenUpdate);
+}

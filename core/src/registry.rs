@@ -1,0 +1,317 @@
+//! The registry: the clients of an application, its store, and everything they share.
+
+mod builder;
+mod clients;
+mod ready;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+pub use builder::OAuthBuilder;
+pub use clients::ClientSource;
+pub(crate) use clients::Clients;
+pub(crate) use ready::Ready;
+
+use crate::{
+    Client, Error, ErrorCode, GrantInfo, Phase, Registration, Result, Timestamp, Token, TokenKey,
+    TokenUpdates,
+    refresh::{Login, TokenSource},
+    store::{Index, Page, TokenQuery},
+    token::{AccessToken, GrantId, Payload, Record, Step, Target},
+};
+
+/// The clients of an application, and where their tokens are kept. Cheap to clone; clones are the same registry.
+///
+/// Built at once by [`builder`](Self::builder), or late: [`new`](Self::new), then [`register`](Self::register), then
+/// [`init`](Self::init). Handles that were taken before `init` work after it.
+#[derive(Clone, Default)]
+pub struct OAuth(Arc<Registry>);
+
+#[derive(Default)]
+struct Registry {
+    ready: OnceLock<Ready>,
+    /// Registered before `init`.
+    waiting: Mutex<Vec<Registration>>,
+}
+
+impl fmt::Debug for OAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuth")
+            .field("ready", &self.0.ready.get())
+            .finish()
+    }
+}
+
+impl OAuth {
+    /// Builds a registry at once.
+    #[must_use]
+    pub fn builder() -> OAuthBuilder {
+        OAuthBuilder::default()
+    }
+
+    /// A registry that is initialised later.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Initialises a late registry.
+    ///
+    /// # Errors
+    /// As [`OAuthBuilder::build`]; `invalid_configuration` if it was initialised before.
+    pub fn init(&self, mut builder: OAuthBuilder) -> Result<()> {
+        let waiting = std::mem::take(&mut *self.waiting());
+        for registration in waiting {
+            builder = builder.register(registration);
+        }
+        let ready = builder.ready()?;
+        self.0.ready.set(ready).map_err(|_| {
+            Error::new(
+                ErrorCode::InvalidConfiguration,
+                Phase::Configure,
+                "the registry was initialised before",
+            )
+        })
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Registration>> {
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ready(&self) -> Result<&Ready> {
+        self.0.ready.get().ok_or_else(|| {
+            Error::new(
+                ErrorCode::NotInitialized,
+                Phase::Configure,
+                "the registry is not initialised: call init(OAuth::builder().store(…)) before its clients are used",
+            )
+        })
+    }
+
+    /// Registers a client, before `init` or at run time.
+    ///
+    /// # Errors
+    /// `invalid_configuration` for what cannot be used, and for a name that is registered already: see
+    /// [`replace`](Self::replace).
+    pub fn register(&self, registration: impl Into<Registration>) -> Result<()> {
+        let registration = registration.into();
+        if let Some(ready) = self.0.ready.get() {
+            return ready.clients().register(registration, false);
+        }
+        let mut waiting = self.waiting();
+        if waiting
+            .iter()
+            .any(|other| other.name() == registration.name())
+        {
+            return Err(clients::registered(registration.name()));
+        }
+        waiting.push(registration);
+        Ok(())
+    }
+
+    /// Registers a client in the place of the one that has its name. Grants of another issuer or client id need a new login.
+    ///
+    /// # Errors
+    /// `invalid_configuration` for what cannot be used.
+    pub fn replace(&self, registration: impl Into<Registration>) -> Result<()> {
+        let registration = registration.into();
+        if let Some(ready) = self.0.ready.get() {
+            return ready.clients().register(registration, true);
+        }
+        let mut waiting = self.waiting();
+        waiting.retain(|other| other.name() != registration.name());
+        waiting.push(registration);
+        Ok(())
+    }
+
+    /// The handle of a client. Nothing is loaded before it is used.
+    ///
+    /// # Errors
+    /// `unknown_client`, naming the registered ones. With a [`ClientSource`] that is found out when the handle is used.
+    pub fn client(&self, name: &str) -> Result<Client> {
+        match self.0.ready.get() {
+            Some(ready) => ready.clients().check(name)?,
+            None => {
+                let waiting = self.waiting();
+                if !waiting.iter().any(|other| other.name() == name) {
+                    return Err(clients::unknown(
+                        name,
+                        waiting.iter().map(Registration::name),
+                    ));
+                }
+            }
+        }
+        Ok(Client::new(self.clone(), name.into()))
+    }
+
+    /// The names of the registered clients, in order.
+    #[must_use]
+    pub fn client_names(&self) -> Vec<String> {
+        match self.0.ready.get() {
+            Some(ready) => ready.clients().names(),
+            None => self
+                .waiting()
+                .iter()
+                .map(|registration| registration.name().to_owned())
+                .collect(),
+        }
+    }
+
+    /// The application's address as browsers see it, if it was given.
+    #[must_use]
+    pub fn base_url(&self) -> Option<&url::Url> {
+        self.0.ready.get()?.base_url()
+    }
+
+    /// For web hooks: under which path of the application their routes stand, so that errors can say where to log in.
+    /// The first call counts.
+    ///
+    /// # Errors
+    /// `not_initialized`.
+    pub fn routes_at(&self, prefix: &str) -> Result<()> {
+        self.ready()?.prefix.get_or_init(|| prefix.to_owned());
+        Ok(())
+    }
+
+    /// What is committed from now on, in all processes that share the store (where it has a change feed).
+    ///
+    /// # Errors
+    /// `not_initialized`.
+    pub fn token_updates(&self) -> Result<TokenUpdates> {
+        let keeper = self.ready()?.keeper();
+        let updates = keeper.events().subscribe();
+        keeper.start_feed();
+        Ok(updates)
+    }
+
+    /// What an owner has granted, over all clients, without its secrets; ended grants too, as long as their tombstones stay.
+    ///
+    /// # Errors
+    /// `unsupported` if the store has no `find_tokens`; `store_unavailable`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn grants(&self, owner: &str) -> Result<Vec<GrantInfo>> {
+        let ready = self.ready()?;
+        let query = TokenQuery::owner(owner);
+        let mut page = Page::first(200);
+        let mut grants = Vec::new();
+        // An owner has tens of records; the bound keeps a store that repeats itself from going on for ever.
+        for _ in 0..100 {
+            let found = ready.keeper().find(&query, page).await?;
+            for summary in found
+                .items
+                .into_iter()
+                .filter(|summary| summary.key.is_account())
+            {
+                let record = Record::decode(&summary.key, summary.record, ready.sealing())?;
+                grants.push(GrantInfo::of(summary.key, &record));
+            }
+            match found.next {
+                Some(next) => page = Page::after(next, 200),
+                None => break,
+            }
+        }
+        Ok(grants)
+    }
+
+    /// Keeps a token that was issued elsewhere, if nothing was ever kept under the key. Safe to call twice and in many
+    /// processes. Answers whether it was kept by this call.
+    ///
+    /// # Errors
+    /// `unknown_client`, `store_unavailable`.
+    ///
+    /// # Cancel safety
+    /// The token may be kept or not.
+    pub async fn adopt(&self, key: TokenKey, token: Token) -> Result<bool> {
+        let ready = self.ready()?;
+        let state = ready.client_state(key.client()).await?;
+        let access = AccessToken {
+            target: Target::login(),
+            token: token.access_token,
+            credential: token.credential,
+            expires_at: token.expires_at,
+            issued_at: None,
+            scopes: token.scopes,
+            issued_generation: 0,
+            unknown: serde_json::Map::new(),
+        };
+        let login = Login {
+            attempt: crate::seal::random_id(),
+            grant_id: GrantId::random(),
+            // Bound to the registration as far as that is known without asking anybody.
+            index: Index {
+                issuer: state.resolved.issuer.clone(),
+                ..Index::default()
+            },
+            client_id: Some(state.resolved.client_id.clone()),
+            payload: Payload {
+                refresh_token: token.refresh_token,
+                id_token: token.id_token,
+                access_tokens: vec![access],
+                ..Payload::default()
+            },
+            never_rotates: false,
+            step: Step::Adopt,
+            client_credentials: false,
+        };
+        ready.keeper().adopt(&key, login).await
+    }
+
+    /// Removes at most `limit` records that are over: tombstones after their time, and sessions after theirs. Call it now
+    /// and then, in one process or all. Answers how many were removed.
+    ///
+    /// # Errors
+    /// `unsupported` if the store has no `purge_tokens`; `store_unavailable`.
+    pub async fn purge(&self, limit: u32) -> Result<u64> {
+        let ready = self.ready()?;
+        ready.keeper().purge(ready.clock().now(), limit).await
+    }
+
+    /// Looks whether the store answers.
+    ///
+    /// # Errors
+    /// `store_unavailable`, `not_initialized`.
+    pub async fn check_store(&self) -> Result<()> {
+        self.ready()?.keeper().check_store().await
+    }
+
+    /// The store's name, such as `sqlite`.
+    ///
+    /// # Errors
+    /// `not_initialized`.
+    pub fn store_name(&self) -> Result<&'static str> {
+        Ok(self.ready()?.keeper().store().name())
+    }
+
+    /// Waits until no refresh, commit or revocation is under way, at most so long: call it at shutdown. Answers how many
+    /// are left.
+    ///
+    /// # Errors
+    /// `not_initialized`.
+    pub async fn drain(&self, timeout: Duration) -> Result<usize> {
+        Ok(self.ready()?.keeper().drain(timeout).await)
+    }
+
+    /// The time as this registry sees it.
+    ///
+    /// # Errors
+    /// `not_initialized`.
+    pub fn now(&self) -> Result<Timestamp> {
+        Ok(self.ready()?.clock().now())
+    }
+
+    /// Are all metadata that clients need loaded? Loads what is not, for one client.
+    ///
+    /// # Errors
+    /// Those of loading the metadata.
+    pub async fn warm_up(&self, client: &str) -> Result<()> {
+        self.ready()?.clients().terms(client).await.map(drop)
+    }
+}

@@ -1,0 +1,417 @@
+//! Building a registry.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use url::Url;
+
+use super::{ClientSource, Clients, OAuth, Ready};
+use crate::{
+    Clock, ConfigSource, Error, ErrorCode, KeyRing, Phase, Registration, Result, Settings,
+    SystemClock, Transport,
+    config::check_variables,
+    hooks::{Hook, Hooks},
+    http::{Http, ReqwestTransport, require_https},
+    refresh::{Keeper, KeeperParts, Timing},
+    store::{Capabilities, DynTokenStore, TokenStore},
+    token::Sealing,
+};
+
+/// Builds an [`OAuth`].
+#[derive(Default)]
+#[must_use = "a builder does nothing before build()"]
+pub struct OAuthBuilder {
+    store: Option<DynTokenStore>,
+    required: Capabilities,
+    ring: Option<KeyRing>,
+    plain_records: bool,
+    registrations: Vec<Registration>,
+    config: Vec<Arc<dyn ConfigSource>>,
+    source: Option<Arc<dyn ClientSource>>,
+    hooks: Vec<Arc<dyn Hook>>,
+    base_url: Option<String>,
+    http: Option<reqwest::ClientBuilder>,
+    transport: Option<Arc<dyn Transport>>,
+    clock: Option<Arc<dyn Clock>>,
+    timing: Timing,
+    session_lifetime: Option<Duration>,
+    snapshot_capacity: Option<usize>,
+    event_capacity: Option<usize>,
+}
+
+impl fmt::Debug for OAuthBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthBuilder")
+            .field("store", &self.store.as_ref().map(|store| store.name()))
+            .field("registrations", &self.registrations)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OAuthBuilder {
+    /// Where tokens are kept. There is no default.
+    pub fn store(self, store: impl TokenStore) -> Self {
+        self.shared_store(Arc::new(store))
+    }
+
+    /// The same, for a store that is shared already.
+    pub fn shared_store(mut self, store: DynTokenStore) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Refuses a store that lacks one of these.
+    pub fn require(mut self, capabilities: Capabilities) -> Self {
+        self.required = capabilities;
+        self
+    }
+
+    /// The keys that seal records and cookies. A store that leaves the process needs them.
+    pub fn key_ring(mut self, ring: KeyRing) -> Self {
+        self.ring = Some(ring);
+        self
+    }
+
+    /// Keeps tokens readable in a store that leaves the process, and accepts records that are not sealed.
+    ///
+    /// Dangerous: whoever reads the store, or a copy of it, can act as every user; whoever writes it can hand users tokens of
+    /// somebody else. With a key ring new records are sealed all the same: that is the way to move to sealed ones.
+    pub fn dangerously_plain_text_records(mut self) -> Self {
+        self.plain_records = true;
+        self
+    }
+
+    /// Registers a client; a name alone takes everything from the settings.
+    pub fn register(mut self, registration: impl Into<Registration>) -> Self {
+        self.registrations.push(registration.into());
+        self
+    }
+
+    /// Where clients find their settings: `{NAME}_{KEY}`. Of several sources the first that has a value counts.
+    pub fn config(mut self, source: impl ConfigSource) -> Self {
+        self.config.push(Arc::new(source));
+        self
+    }
+
+    /// Finds clients that are not registered in this process.
+    pub fn client_source(mut self, source: impl ClientSource) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Adds hooks; they run in the order in which they were added.
+    pub fn hook(mut self, hook: impl Hook) -> Self {
+        self.hooks.push(Arc::new(hook));
+        self
+    }
+
+    /// The application's address as browsers see it, such as `https://app.example/`. Web hooks need it; the addresses that
+    /// requests name are not trusted.
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
+    }
+
+    /// The HTTP client: proxy, roots, certificates. Redirects are turned off: following them is ours.
+    pub fn http_client(mut self, builder: reqwest::ClientBuilder) -> Self {
+        self.http = Some(builder);
+        self
+    }
+
+    /// Another way to the network, for tests.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Another clock, for tests.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// How long a protocol request may take: 10 s if not said. A client's own timeout wins, except for refreshes.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.timing.request = timeout;
+        self
+    }
+
+    /// How long one process may hold the right to refresh a token: 30 s if not said; at least twice the request timeout
+    /// plus the commit budget.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.timing.lease = lease;
+        self
+    }
+
+    /// How long an answer may take from its arrival to its commit: 5 s if not said. It bounds no commit; leases are
+    /// reckoned with it.
+    pub fn commit_budget(mut self, budget: Duration) -> Self {
+        self.timing.commit_budget = budget;
+        self
+    }
+
+    /// How long a call of the store may take: 5 s if not said.
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.timing.store = timeout;
+        self
+    }
+
+    /// How long what ended is remembered: 7 days if not said, at least one.
+    pub fn tombstone(mut self, time: Duration) -> Self {
+        self.timing.tombstone = time;
+        self
+    }
+
+    /// How old a token in memory may be before the store is asked whether another process changed it, where the store has
+    /// no change feed: 2 s if not said. A million tokens in use are read at a million divided by this each second.
+    pub fn snapshot_age(mut self, age: Duration) -> Self {
+        self.timing.snapshot_age = age;
+        self
+    }
+
+    /// How many tokens are held in memory: a million if not said.
+    pub fn snapshot_capacity(mut self, tokens: usize) -> Self {
+        self.snapshot_capacity = Some(tokens);
+        self
+    }
+
+    /// How many events a slow subscriber may be behind before it misses some: 1,024 if not said.
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = Some(events);
+        self
+    }
+
+    /// How long a browser stays signed in: 14 days if not said.
+    pub fn session_lifetime(mut self, time: Duration) -> Self {
+        self.session_lifetime = Some(time);
+        self
+    }
+
+    /// The registry.
+    ///
+    /// # Errors
+    /// `missing_store`, `key_ring_required`, `unsupported` for a capability that was required, and `invalid_configuration`
+    /// for a registration, setting or time that cannot be used.
+    pub fn build(self) -> Result<OAuth> {
+        let oauth = OAuth::new();
+        oauth.init(self)?;
+        Ok(oauth)
+    }
+
+    pub(super) fn ready(self) -> Result<Ready> {
+        let store = self.store.ok_or_else(|| {
+            Error::new(
+                ErrorCode::MissingStore,
+                Phase::Configure,
+                "there is no token store: add .store(MemoryStore::new()) to try things out, or a store of your database",
+            )
+        })?;
+        check_store(&store, self.required)?;
+        check_timing(self.timing)?;
+        let persistent = store.capabilities().persistent;
+        if persistent && self.ring.is_none() && !self.plain_records {
+            return Err(Error::new(
+                ErrorCode::KeyRingRequired,
+                Phase::Configure,
+                format!(
+                    "the store {:?} leaves the process, and there is no key ring to seal its records: add \
+                     .key_ring(KeyRing::from_env(\"TOKENKEEP_KEYS\")?)",
+                    store.name()
+                ),
+            ));
+        }
+        let sealing = Sealing {
+            ring: self.ring.clone(),
+            accept_plain: !persistent || self.plain_records,
+        };
+        let ring = self.ring.unwrap_or_else(|| {
+            tracing::info!("no key ring: cookies are sealed by a key that ends with this process");
+            KeyRing::ephemeral()
+        });
+        let base_url = self.base_url.as_deref().map(base_url).transpose()?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let real = ReqwestTransport::new(self.http.unwrap_or_default())?;
+        let builder = real.client().clone();
+        let transport = self.transport.unwrap_or_else(|| Arc::new(real));
+        let http = Http {
+            transport,
+            clock: Arc::clone(&clock),
+            timeout: self.timing.request,
+        };
+        let hooks = Hooks::new(self.hooks);
+        let config: Arc<dyn ConfigSource> = match self.config.len() {
+            0 => Arc::new(Settings::default()),
+            _ => Arc::new(FirstOf(self.config)),
+        };
+        let clients = Arc::new(Clients::new(
+            self.source,
+            config,
+            http.clone(),
+            hooks.clone(),
+        ));
+        for registration in self.registrations {
+            clients.register(registration, false)?;
+        }
+        check_variables(
+            clients.names().iter().map(String::as_str),
+            clients.config.as_ref(),
+        )?;
+        let keeper = Keeper::new(KeeperParts {
+            store,
+            sealing: sealing.clone(),
+            clock,
+            timing: self.timing,
+            snapshot_capacity: self.snapshot_capacity.unwrap_or(1_000_000),
+            event_capacity: self.event_capacity.unwrap_or(1024),
+            source: Arc::<Clients>::clone(&clients),
+        });
+        Ok(Ready {
+            keeper,
+            clients,
+            http,
+            hooks,
+            ring,
+            sealing,
+            base_url,
+            prefix: std::sync::OnceLock::new(),
+            session_lifetime: self
+                .session_lifetime
+                .unwrap_or(Duration::from_secs(14 * 24 * 3600)),
+            builder,
+            used_flows: std::sync::Mutex::default(),
+        })
+    }
+}
+
+/// The application's own address: https, or http on loopback; its path ends with a slash.
+fn base_url(text: &str) -> Result<Url> {
+    let invalid = || {
+        Error::new(
+            ErrorCode::InvalidConfiguration,
+            Phase::Configure,
+            "the base URL is not an absolute URL without query and fragment",
+        )
+    };
+    let mut url = Url::parse(text).map_err(|_| invalid())?;
+    require_https(&url, Phase::Configure)?;
+    if url.query().is_some()
+        || url.fragment().is_some()
+        || !url.username().is_empty()
+        || url.password().is_some()
+    {
+        return Err(invalid());
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
+}
+
+/// Refuses a store that lacks what was asked for, and names what is off without the rest.
+fn check_store(store: &DynTokenStore, required: Capabilities) -> Result<()> {
+    let has = store.capabilities();
+    let features = [
+        (
+            has.clock,
+            required.clock,
+            "clock",
+            "leases are measured by this process's own time",
+        ),
+        (
+            has.find,
+            required.find,
+            "find",
+            "an owner's grants cannot be listed",
+        ),
+        (
+            has.purge,
+            required.purge,
+            "purge",
+            "what is over is never removed",
+        ),
+        (
+            has.once,
+            required.once,
+            "once",
+            "the answer to a login can be replayed in another process",
+        ),
+        (
+            has.changes,
+            required.changes,
+            "changes",
+            "changes of other processes are seen after snapshot_age only",
+        ),
+        (
+            has.shared,
+            required.shared,
+            "shared",
+            "no other process can share it",
+        ),
+        (
+            has.persistent,
+            required.persistent,
+            "persistent",
+            "tokens end with the process",
+        ),
+    ];
+    for (has, required, name, without) in features {
+        if has {
+            continue;
+        }
+        if required {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                Phase::Configure,
+                format!(
+                    "the store {:?} has not the required capability {name:?}: {without}",
+                    store.name()
+                ),
+            ));
+        }
+        tracing::info!(store = store.name(), capability = name, "off: {without}");
+    }
+    Ok(())
+}
+
+fn check_timing(timing: Timing) -> Result<()> {
+    let least = timing.request * 2 + timing.commit_budget;
+    if timing.lease >= least
+        && !timing.request.is_zero()
+        && timing.lease <= Duration::from_secs(3600)
+    {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::InvalidConfiguration,
+        Phase::Configure,
+        format!(
+            "the lease of {:?} is not between twice the request timeout plus the commit budget ({least:?}) and an hour",
+            timing.lease
+        ),
+    ))
+}
+
+/// Several sources: the first that has a value counts.
+#[derive(Debug)]
+struct FirstOf(Vec<Arc<dyn ConfigSource>>);
+
+impl ConfigSource for FirstOf {
+    fn value(&self, variable: &str) -> Result<Option<serde_json::Value>> {
+        for source in &self.0 {
+            if let Some(value) = source.value(variable)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    fn variables(&self) -> Vec<String> {
+        self.0
+            .iter()
+            .flat_map(|source| source.variables())
+            .collect()
+    }
+
+    fn refuses_unknown(&self) -> bool {
+        self.0.iter().all(|source| source.refuses_unknown())
+    }
+}

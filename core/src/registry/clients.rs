@@ -1,0 +1,383 @@
+//! The registered clients, and those that another process may have registered.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+use crate::{
+    ConfigSource, Error, ErrorCode, IdTokenChecks, Phase, Registration, Result, Rotation, Secret,
+    TokenKey, TokenUpdate,
+    client::{Bounds, ClientState, Renewal, resolve},
+    config::check_names,
+    hooks::{ClientHooks, Hooks},
+    http::Http,
+    openid::{peek, validate_with},
+    refresh::{Ask, Binding, ClientTerms, TokenSource},
+    token::{TokenAnswer, TokenFailure, Verdict},
+};
+
+/// Finds clients that are not registered in this process: tenants, kept in the application's database.
+///
+/// # Contract
+/// Answers are kept for a minute, "no such client" for 5 s; callers who ask together wait for one answer.
+#[async_trait]
+pub trait ClientSource: Send + Sync + 'static {
+    /// The registration of that name, if there is one.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being looked up; nothing is remembered of it.
+    async fn registration(&self, name: &str) -> Result<Option<Registration>>;
+}
+
+const FOUND: Duration = Duration::from_secs(60);
+const NOT_FOUND: Duration = Duration::from_secs(5);
+const MAX_FOUND: usize = 10_000;
+
+/// One name that the source was asked for.
+#[derive(Default)]
+struct Asked {
+    answer: OnceCell<Option<Arc<ClientState>>>,
+    /// Monotonic.
+    at: Duration,
+}
+
+/// All clients of a registry.
+pub(crate) struct Clients {
+    registered: RwLock<BTreeMap<String, Arc<ClientState>>>,
+    asked: Mutex<HashMap<String, Arc<Asked>>>,
+    /// Clients whose provider was seen not to rotate.
+    never_rotates: RwLock<HashMap<String, AtomicBool>>,
+    pub(super) source: Option<Arc<dyn ClientSource>>,
+    pub(super) config: Arc<dyn ConfigSource>,
+    pub(super) http: Http,
+    pub(super) hooks: Hooks,
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+pub(super) fn registered(name: &str) -> Error {
+    Error::new(
+        ErrorCode::InvalidConfiguration,
+        Phase::Configure,
+        "a client of this name is registered already; replace() takes its place",
+    )
+    .with_client(name)
+}
+
+pub(super) fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Error {
+    let mut names: Vec<_> = names.take(21).collect();
+    if names.len() > 20 {
+        names[20] = "…";
+    }
+    let known = if names.is_empty() {
+        "none is".to_owned()
+    } else {
+        format!("there are {}", names.join(", "))
+    };
+    let name = crate::error::excerpt(name);
+    Error::new(
+        ErrorCode::UnknownClient,
+        Phase::Configure,
+        format!("no client {name:?} is registered; {known}"),
+    )
+}
+
+impl Clients {
+    pub(super) fn new(
+        source: Option<Arc<dyn ClientSource>>,
+        config: Arc<dyn ConfigSource>,
+        http: Http,
+        hooks: Hooks,
+    ) -> Self {
+        Self {
+            registered: RwLock::default(),
+            asked: Mutex::default(),
+            never_rotates: RwLock::default(),
+            source,
+            config,
+            http,
+            hooks,
+        }
+    }
+
+    pub(super) fn register(&self, registration: Registration, replace: bool) -> Result<()> {
+        let state = Arc::new(self.resolved(&registration)?);
+        let mut clients = self
+            .registered
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !replace && clients.contains_key(registration.name()) {
+            return Err(registered(registration.name()));
+        }
+        let others = clients
+            .keys()
+            .map(String::as_str)
+            .filter(|name| *name != registration.name());
+        check_names(others.chain([registration.name()]))?;
+        clients.insert(registration.name().to_owned(), state);
+        Ok(())
+    }
+
+    fn resolved(&self, registration: &Registration) -> Result<ClientState> {
+        // A name is part of token keys and cookies.
+        TokenKey::app(registration.name())?;
+        let mut resolved = resolve(registration, self.config.as_ref())?;
+        let http = Http {
+            timeout: resolved.timeout.unwrap_or(self.http.timeout),
+            ..self.http.clone()
+        };
+        resolved.timeout = Some(http.timeout);
+        ClientState::new(resolved, http).map_err(|error| error.with_client(registration.name()))
+    }
+
+    fn known(&self, name: &str) -> Option<Arc<ClientState>> {
+        self.registered
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .map(Arc::clone)
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.registered
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .cloned()
+            .collect()
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        unknown(name, self.names().iter().map(String::as_str))
+    }
+
+    /// Is there a client of that name, as far as that can be told at once?
+    pub(super) fn check(&self, name: &str) -> Result<()> {
+        if self.source.is_some() || self.known(name).is_some() {
+            Ok(())
+        } else {
+            Err(self.unknown(name))
+        }
+    }
+
+    /// A client, from the registry or from the source.
+    pub(super) async fn state(&self, name: &str) -> Result<Arc<ClientState>> {
+        if let Some(state) = self.known(name) {
+            return Ok(state);
+        }
+        let Some(source) = &self.source else {
+            return Err(self.unknown(name));
+        };
+        let asked = self.asked(name);
+        let found = asked
+            .answer
+            .get_or_try_init(async || {
+                let registration = source.registration(name).await?;
+                registration
+                    .map(|registration| self.resolved(&registration).map(Arc::new))
+                    .transpose()
+            })
+            .await?;
+        found
+            .as_ref()
+            .map(Arc::clone)
+            .ok_or_else(|| self.unknown(name))
+    }
+
+    fn asked(&self, name: &str) -> Arc<Asked> {
+        let now = self.http.clock.monotonic();
+        let lives = |asked: &Asked| {
+            let life = if matches!(asked.answer.get(), Some(None)) {
+                NOT_FOUND
+            } else {
+                FOUND
+            };
+            now.saturating_sub(asked.at) < life
+        };
+        let mut all = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = all.get(name).filter(|asked| lives(asked)) {
+            return Arc::clone(asked);
+        }
+        if all.len() >= MAX_FOUND {
+            all.retain(|_, asked| lives(asked));
+            if all.len() >= MAX_FOUND {
+                all.clear();
+            }
+        }
+        let asked = Arc::new(Asked {
+            answer: OnceCell::new(),
+            at: now,
+        });
+        all.insert(name.to_owned(), Arc::clone(&asked));
+        asked
+    }
+
+    fn seen_never_to_rotate(&self, client: &str) -> bool {
+        let seen = self
+            .never_rotates
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        seen.get(client)
+            .is_some_and(|never| never.load(Ordering::Relaxed))
+    }
+
+    /// A refresh answer without a refresh token: this provider keeps the old one.
+    fn learn_rotation(&self, client: &str, answer: &TokenAnswer) {
+        let never = answer.refresh_token.is_none();
+        if never != self.seen_never_to_rotate(client) {
+            let mut seen = self
+                .never_rotates
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            seen.insert(client.to_owned(), AtomicBool::new(never));
+        }
+    }
+}
+
+#[async_trait]
+impl TokenSource for Clients {
+    async fn terms(&self, client: &str) -> Result<ClientTerms> {
+        let state = self.state(client).await?;
+        let mut profile = state.resolved.profile;
+        if self.seen_never_to_rotate(client) {
+            profile.rotation = Rotation::Never;
+        }
+        Ok(ClientTerms {
+            binding: state.binding().await?,
+            profile,
+        })
+    }
+
+    fn leeway(&self, client: &str) -> Option<Duration> {
+        self.known(client)?.resolved.leeway
+    }
+
+    fn automatic(&self, client: &str) -> bool {
+        self.known(client)
+            .is_none_or(|state| state.resolved.automatic_refresh)
+    }
+
+    async fn ask(&self, ask: Ask<'_>) -> Result<TokenAnswer, TokenFailure> {
+        let not_sent = |error| TokenFailure {
+            verdict: Verdict::NotSent,
+            error,
+        };
+        let client = ask.key.client();
+        let state = self.state(client).await.map_err(not_sent)?;
+        let hooks = ClientHooks {
+            hooks: &self.hooks,
+            client,
+            clock: self.http.clock.as_ref(),
+        };
+        let bounds = Bounds {
+            timeout: ask.timeout,
+            phase: Phase::Refresh,
+        };
+        let answer = state
+            .at_token_endpoint(
+                ask.refresh_token.is_some(),
+                &hooks,
+                async |endpoint| match ask.refresh_token {
+                    Some(refresh_token) => {
+                        endpoint
+                            .refresh(
+                                Renewal {
+                                    refresh_token,
+                                    target: ask.target,
+                                },
+                                &[],
+                                bounds,
+                            )
+                            .await
+                    }
+                    None => endpoint.client_credentials(ask.target, &[], bounds).await,
+                },
+            )
+            .await?;
+        if ask.refresh_token.is_some() {
+            self.learn_rotation(client, &answer);
+        }
+        Ok(answer)
+    }
+
+    async fn check_id_token(
+        &self,
+        key: &TokenKey,
+        id_token: &Secret,
+        subject: Option<&str>,
+    ) -> Result<bool> {
+        let state = self.state(key.client()).await?;
+        let mut checks = IdTokenChecks::new();
+        if let Some(subject) = subject {
+            checks = checks.subject(subject);
+        }
+        let ready = async {
+            let rules = state.id_token_rules().await?;
+            state.keys()?.get().await?;
+            Ok::<_, Error>(rules)
+        };
+        // Nothing is wrong with the token if the keys cannot be had.
+        let Ok(rules) = ready.await else {
+            return Ok(false);
+        };
+        match validate_with(
+            id_token.expose(),
+            state.keys()?,
+            &rules,
+            &checks,
+            self.http.clock.as_ref(),
+        )
+        .await
+        {
+            Ok(_) => Ok(true),
+            Err(error) if error.phase() == Phase::IdToken => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn names_another(&self, id_token: &Secret, binding: &Binding, subject: Option<&str>) -> bool {
+        // One that cannot be read is found out by the full validation, behind the commit.
+        peek(id_token.expose()).is_some_and(|peeked| {
+            peeked.differs_from(Some(&binding.issuer), subject, &binding.client_id)
+        })
+    }
+
+    async fn revoke(&self, client: &str, token: &Secret, hint: &str) -> Result<()> {
+        let state = self.state(client).await?;
+        let hooks = ClientHooks {
+            hooks: &self.hooks,
+            client,
+            clock: self.http.clock.as_ref(),
+        };
+        state.revoke(token, hint, &hooks).await
+    }
+
+    async fn after_update(&self, update: &TokenUpdate) {
+        self.hooks
+            .after_update(update, self.http.clock.as_ref())
+            .await;
+    }
+}
+
+impl From<Error> for TokenFailure {
+    /// What goes wrong before a request is made.
+    fn from(error: Error) -> Self {
+        Self {
+            verdict: Verdict::NotSent,
+            error,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What an initialised registry is made of.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use url::Url;
+
+use super::Clients;
+use crate::{
+    Clock, Cookie, Error, ErrorCode, KeyRing, Phase, Result, SameSite, Timestamp,
+    client::{ClientState, Flow, FlowCookies},
+    hooks::Hooks,
+    http::Http,
+    refresh::Keeper,
+    token::Sealing,
+};
+
+/// How many logins under way one process remembers as used up, where the store cannot.
+const USED_FLOWS: usize = 100_000;
+
+/// An initialised registry.
+pub(crate) struct Ready {
+    pub(super) keeper: Keeper,
+    pub(super) clients: Arc<Clients>,
+    pub(super) http: Http,
+    pub(super) hooks: Hooks,
+    /// For cookies; for records too, if the application gave one.
+    pub(super) ring: KeyRing,
+    pub(super) sealing: Sealing,
+    pub(super) base_url: Option<Url>,
+    /// Under which path the web hook's routes stand, if there is one.
+    pub(super) prefix: std::sync::OnceLock<String>,
+    pub(super) session_lifetime: Duration,
+    /// Builds requests; it sends them only where it is the transport.
+    pub(super) builder: reqwest::Client,
+    pub(super) used_flows: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready")
+            .field("clients", &self.clients)
+            .field("keeper", &self.keeper)
+            .field("base_url", &self.base_url.as_ref().map(Url::as_str))
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ready {
+    pub(crate) fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    pub(crate) fn clients(&self) -> &Arc<Clients> {
+        &self.clients
+    }
+
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    pub(crate) fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    pub(crate) fn sealing(&self) -> &Sealing {
+        &self.sealing
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.http.clock
+    }
+
+    pub(crate) fn base_url(&self) -> Option<&Url> {
+        self.base_url.as_ref()
+    }
+
+    /// Where a user logs in (again) at a client, if that is known.
+    pub(crate) fn connect_url(&self, client: &str) -> Option<String> {
+        let path = format!("{}/connect/", self.prefix.get()?.trim_matches('/'));
+        let mut url = self
+            .base_url
+            .as_ref()?
+            .join(path.trim_start_matches('/'))
+            .ok()?;
+        url.path_segments_mut().ok()?.pop_if_empty().push(client);
+        Some(url.into())
+    }
+
+    pub(crate) fn session_lifetime(&self) -> Duration {
+        self.session_lifetime
+    }
+
+    pub(crate) async fn client_state(&self, name: &str) -> Result<Arc<ClientState>> {
+        self.clients.state(name).await
+    }
+
+    pub(crate) fn request_builder(
+        &self,
+        method: reqwest::Method,
+        url: Url,
+    ) -> reqwest::RequestBuilder {
+        self.builder.request(method, url)
+    }
+
+    /// The application's address: as it was given, else the origin of an address of its own.
+    pub(crate) fn base_for(&self, own: Option<&str>) -> Result<Url> {
+        if let Some(base) = &self.base_url {
+            return Ok(base.clone());
+        }
+        own.and_then(|own| Url::parse(own).ok()).and_then(|own| own.join("/").ok()).ok_or_else(|| {
+            Error::new(
+                ErrorCode::InvalidConfiguration,
+                Phase::Configure,
+                "the application's address is not known: give it to the builder with base_url(…)",
+            )
+        })
+    }
+
+    pub(crate) fn flow_cookies(&self, base: &Url) -> FlowCookies {
+        FlowCookies::new(self.ring.clone(), base)
+    }
+
+    /// A cookie of ours, empty: the safest name prefix that the address allows (RFC 6265bis section 4.1.3).
+    pub(crate) fn cookie(&self, base: &Url, name: &str) -> Cookie {
+        let path = match base.path().trim_end_matches('/') {
+            "" => "/",
+            path => path,
+        };
+        let prefix = match (base.scheme() == "https", path) {
+            (true, "/") => "__Host-",
+            (true, _) => "__Secure-",
+            (false, _) => "",
+        };
+        let mut cookie = Cookie::new(format!("{prefix}{name}"), "");
+        path.clone_into(&mut cookie.path);
+        cookie.secure = base.scheme() == "https";
+        cookie.same_site = Some(SameSite::Lax);
+        cookie
+    }
+
+    /// Every name that [`cookie`](Self::cookie) may give it.
+    pub(crate) fn cookie_names(name: &str) -> [String; 3] {
+        ["__Host-", "__Secure-", ""].map(|prefix| format!("{prefix}{name}"))
+    }
+
+    /// Uses a login up: it cannot be read twice. In the whole fleet where the store can remember it, else in this process.
+    pub(crate) async fn use_up_flow(&self, flow: &Flow) -> Result<()> {
+        let now = self.clock().now();
+        let id = flow.id();
+        let first = if self.keeper.store().capabilities().once {
+            let ttl = flow.expires_at.since(now) + Duration::from_secs(60);
+            self.keeper.put_once("login", &id, &[], ttl).await?
+        } else {
+            let mut used = self
+                .used_flows
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if used.len() >= USED_FLOWS {
+                used.retain(|_, until| *until > now);
+            }
+            if used.len() >= USED_FLOWS {
+                return Err(Error::new(
+                    ErrorCode::StoreUnavailable,
+                    Phase::Callback,
+                    "too many logins are under way",
+                ));
+            }
+            used.insert(id, flow.expires_at).is_none()
+        };
+        if first {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::StateMismatch,
+            Phase::Callback,
+            "the answer to this login was read before",
+        ))
+    }
+}

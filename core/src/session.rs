@@ -1,0 +1,456 @@
+//! Browser sessions: a sealed cookie that names a session record, and is valid only while that record is there.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::{
+    BrowserCookies, Cookie, Error, ErrorCode, IdTokenClaims, Login, LoginKept, LogoutCause, OAuth,
+    Phase, Result, Secret, Target, Timestamp, TokenKey,
+    client::ClientState,
+    refresh::{ClientTerms, Login as NewRecord, TokenSource},
+    registry::Ready,
+    store::Index,
+    token::{AccessToken, GrantId, Payload, Step},
+};
+
+/// A browser's session: who is signed in, through which client.
+#[derive(Clone)]
+pub struct Session {
+    owner: String,
+    key: TokenKey,
+    csrf: Secret,
+    payload: Arc<Payload>,
+    claims: Option<IdTokenClaims>,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// The signed-in user, by the application's own id.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The client through which the user signed in.
+    #[must_use]
+    pub fn client(&self) -> &str {
+        self.key.client()
+    }
+
+    /// Under which key the session's record is kept.
+    #[must_use]
+    pub fn key(&self) -> &TokenKey {
+        &self.key
+    }
+
+    /// The claims of the login, if it was an OpenID Connect login.
+    #[must_use]
+    pub fn claims(&self) -> Option<&IdTokenClaims> {
+        self.claims.as_ref()
+    }
+
+    /// The token that a state-changing request must bring, so that it comes from one of our pages.
+    #[must_use]
+    pub fn csrf(&self) -> &str {
+        self.csrf.expose()
+    }
+
+    /// Checks what a request brought as its CSRF token, in constant time.
+    ///
+    /// # Errors
+    /// `csrf_mismatch`.
+    pub fn check_csrf(&self, brought: Option<&str>) -> Result<()> {
+        if brought.is_some_and(|brought| crate::seal::equal(brought, self.csrf.expose())) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::CsrfMismatch,
+            Phase::Session,
+            "the request does not prove that it comes from one of the application's own pages",
+        ))
+    }
+}
+
+/// A login that was kept.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct KeptLogin {
+    /// Whose grant it is.
+    pub owner: String,
+    /// The new session; none if a grant was added to somebody who was signed in already.
+    pub session: Option<Session>,
+    /// To be set with the answer.
+    pub cookies: Vec<Cookie>,
+}
+
+/// A session that ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LoggedOut {
+    /// Where the browser goes to end the session at the provider too, if it has an end-session endpoint and can be asked.
+    pub redirect: Option<Url>,
+    /// To be set with the answer.
+    pub cookies: Vec<Cookie>,
+}
+
+/// What the session cookie says, sealed.
+#[derive(Serialize, Deserialize)]
+struct CookieContent {
+    client: String,
+    owner: String,
+    session: String,
+    csrf: Secret,
+    until: Timestamp,
+}
+
+const COOKIE: &str = "tokenkeep-session";
+
+fn bound(cookie: &str) -> Vec<u8> {
+    format!("tokenkeep session\0{cookie}").into_bytes()
+}
+
+impl OAuth {
+    /// Keeps a login for its owner: renews the grant, and begins a session, unless the login only
+    /// [connects](crate::AuthorizeRedirect::connect) an account. `signed_in` is the browser's session at this moment.
+    ///
+    /// # Errors
+    /// `invalid_key` for an owner that cannot be one; `user_changed` if an account was to be connected and somebody else is
+    /// signed in by now; `store_unavailable`, `key_missing`; whatever
+    /// [`before_login_kept`](crate::Hook::before_login_kept) refuses with.
+    ///
+    /// # Cancel safety
+    /// **Not** cancel safe: the grant may be kept, and the session not begun.
+    pub async fn keep_login(
+        &self,
+        login: &Login,
+        owner: &str,
+        signed_in: Option<&Session>,
+    ) -> Result<KeptLogin> {
+        self.keep(login, owner, signed_in)
+            .await
+            .map_err(|error| error.with_client(&login.client))
+    }
+
+    async fn keep(
+        &self,
+        login: &Login,
+        owner: &str,
+        signed_in: Option<&Session>,
+    ) -> Result<KeptLogin> {
+        let ready = self.ready()?;
+        let owner = match &login.connect {
+            None => owner,
+            Some(connect) if signed_in.is_some_and(|session| session.owner == *connect) => connect,
+            Some(_) => {
+                return Err(Error::new(
+                    ErrorCode::UserChanged,
+                    Phase::Owner,
+                    "the account was to be connected to somebody who is not signed in any more",
+                ));
+            }
+        };
+        let key = TokenKey::new(&login.client, owner)?;
+        ready
+            .hooks()
+            .before_login_kept(&LoginKept { login, owner })
+            .await?;
+        let session_id = login.connect.is_none().then(crate::seal::random_id);
+        let terms = ready.clients().terms(&login.client).await?;
+        self.keep_grant(ready, &key, login, session_id.clone(), &terms)
+            .await?;
+        let Some(session_id) = session_id else {
+            return Ok(KeptLogin {
+                owner: owner.to_owned(),
+                session: None,
+                cookies: Vec::new(),
+            });
+        };
+        let (session, cookie) = self
+            .begin_session(ready, key, login, session_id, &terms)
+            .await?;
+        Ok(KeptLogin {
+            owner: owner.to_owned(),
+            session: Some(session),
+            cookies: vec![cookie],
+        })
+    }
+
+    async fn keep_grant(
+        &self,
+        ready: &Ready,
+        key: &TokenKey,
+        login: &Login,
+        session: Option<String>,
+        terms: &ClientTerms,
+    ) -> Result<()> {
+        let token = &login.token;
+        let now = ready.clock().now();
+        let access = AccessToken {
+            target: Target::login(),
+            token: token.access_token.clone(),
+            credential: token.credential.clone(),
+            expires_at: token.expires_at,
+            issued_at: Some(now),
+            scopes: token.scopes.clone(),
+            issued_generation: 0,
+            unknown: Map::new(),
+        };
+        let payload = Payload {
+            refresh_token: token.refresh_token.clone(),
+            id_token: token.id_token.clone(),
+            claims: None,
+            access_tokens: vec![access],
+            session,
+            unknown: Map::new(),
+        };
+        let record = NewRecord {
+            attempt: crate::seal::random_id(),
+            grant_id: GrantId::random(),
+            index: index_of(login),
+            client_id: Some(login.client_id.clone()),
+            payload,
+            never_rotates: terms.never_rotates(),
+            step: Step::Login,
+            client_credentials: false,
+        };
+        ready.keeper().keep_login(key, record, terms).await
+    }
+
+    async fn begin_session(
+        &self,
+        ready: &Ready,
+        grant: TokenKey,
+        login: &Login,
+        id: String,
+        terms: &ClientTerms,
+    ) -> Result<(Session, Cookie)> {
+        let owner = grant.owner_column().to_owned();
+        let key = grant.session(&id)?;
+        let until = ready.clock().now() + ready.session_lifetime();
+        let claims = login
+            .claims
+            .as_ref()
+            .map(serde_json::to_value)
+            .transpose()
+            .map_err(unwritable)?;
+        let payload = Payload {
+            id_token: login.token.id_token.clone(),
+            claims,
+            ..Payload::default()
+        };
+        let index = Index {
+            grant_expires_at: Some(until),
+            // Its cookie is over by then.
+            purge_at: Some(until + Duration::from_secs(24 * 3600)),
+            ..index_of(login)
+        };
+        let record = NewRecord {
+            attempt: crate::seal::random_id(),
+            grant_id: GrantId::random(),
+            index,
+            client_id: Some(login.client_id.clone()),
+            payload: payload.clone(),
+            never_rotates: true,
+            step: Step::Login,
+            client_credentials: false,
+        };
+        ready.keeper().keep_login(&key, record, terms).await?;
+
+        let content = CookieContent {
+            client: login.client.clone(),
+            owner: owner.clone(),
+            session: id,
+            csrf: Secret::new(crate::seal::random_id()),
+            until,
+        };
+        let mut cookie = ready.cookie(&login.base, COOKIE);
+        let plain = Zeroizing::new(serde_json::to_vec(&content).map_err(unwritable)?);
+        cookie.value = ready.ring().seal_text(&bound(&cookie.name), &plain)?.into();
+        cookie.max_age = Some(ready.session_lifetime());
+        let session = Session {
+            owner,
+            key,
+            csrf: content.csrf,
+            payload: Arc::new(payload),
+            claims: login.claims.clone(),
+        };
+        Ok((session, cookie))
+    }
+
+    /// The browser's session, if it has one that is still there. It ends everywhere at once: by logout in any process, by
+    /// its age, or when its record is deleted.
+    ///
+    /// # Errors
+    /// `store_unavailable`: unlike a token, a session is not served on doubt.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn session(&self, cookies: &BrowserCookies) -> Result<Option<Session>> {
+        let ready = self.ready()?;
+        let now = ready.clock().now();
+        for name in Ready::cookie_names(COOKIE) {
+            for value in cookies.values(&name) {
+                let Ok(plain) = ready.ring().open_text(&bound(&name), value) else {
+                    continue;
+                };
+                let Ok(content) = serde_json::from_slice::<CookieContent>(&plain) else {
+                    continue;
+                };
+                if content.until <= now {
+                    continue;
+                }
+                let key =
+                    TokenKey::new(&content.client, &content.owner)?.session(&content.session)?;
+                let snapshot = ready.keeper().session(&key).await?;
+                if let Some(payload) = snapshot.and_then(|snapshot| snapshot.session.clone()) {
+                    let claims = payload
+                        .claims
+                        .clone()
+                        .and_then(|claims| serde_json::from_value(claims).ok());
+                    return Ok(Some(Session {
+                        owner: content.owner,
+                        key,
+                        csrf: content.csrf,
+                        payload,
+                        claims,
+                    }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Ends a session here, in every process, and says where the browser ends it at the provider. A grant that the provider
+    /// bound to its session (no `offline_access`) ends with it; others stay for the application's own work.
+    ///
+    /// It ends here even if the provider is down: then there is no redirect.
+    ///
+    /// # Errors
+    /// `store_unavailable`: the session is not ended then.
+    ///
+    /// # Cancel safety
+    /// The session may be ended or not.
+    pub async fn log_out(
+        &self,
+        session: &Session,
+        post_logout_redirect_uri: Option<&str>,
+    ) -> Result<LoggedOut> {
+        let ready = self.ready()?;
+        let keeper = ready.keeper();
+        let first = keeper
+            .first_look(&session.key)
+            .await?
+            .map(|record| record.header.grant_id);
+        keeper
+            .log_out(&session.key, first, LogoutCause::Requested)
+            .await?;
+        let base = ready.base_for(post_logout_redirect_uri)?;
+        let mut cookies = vec![ready.cookie(&base, COOKIE).removal()];
+        let redirect = match self
+            .log_out_at_provider(ready, session, post_logout_redirect_uri)
+            .await
+        {
+            Ok(redirect) => redirect,
+            Err(error) => {
+                tracing::warn!(key = %session.key, %error, "the session ended here, but the provider cannot be asked");
+                None
+            }
+        };
+        let redirect = redirect.map(|redirect| {
+            cookies.extend(redirect.cookies);
+            redirect.url
+        });
+        Ok(LoggedOut { redirect, cookies })
+    }
+
+    async fn log_out_at_provider(
+        &self,
+        ready: &Ready,
+        session: &Session,
+        post_logout_redirect_uri: Option<&str>,
+    ) -> Result<Option<crate::Redirect>> {
+        let client = self.client(session.client())?;
+        let Some(id_token) = &session.payload.id_token else {
+            return Ok(None);
+        };
+        let mut logout = client.logout_redirect().id_token_hint(id_token.clone());
+        if let Some(uri) = post_logout_redirect_uri {
+            logout = logout.post_logout_redirect_uri(uri);
+        }
+        let redirect = logout.await?;
+        if redirect.is_some() {
+            let state = client.state().await?;
+            self.end_bound_grant(ready, session, &state).await?;
+        }
+        Ok(redirect)
+    }
+
+    /// Ends the grant that this session renewed last, unless it was issued to outlive it (OpenID Connect Core section 11).
+    async fn end_bound_grant(
+        &self,
+        ready: &Ready,
+        session: &Session,
+        state: &ClientState,
+    ) -> Result<()> {
+        let key = TokenKey::new(session.client(), &session.owner)?;
+        let Some(record) = ready.keeper().first_look(&key).await? else {
+            return Ok(());
+        };
+        let Some(payload) = record.payload() else {
+            return Ok(());
+        };
+        let crate::Slot::Session(id) = session.key.slot() else {
+            return Ok(());
+        };
+        let outlives = payload.access(&Target::login()).is_none_or(|access| {
+            access
+                .scopes
+                .iter()
+                .flatten()
+                .any(|scope| scope == "offline_access")
+        });
+        if state.resolved.is_openid() && payload.session.as_deref() == Some(&**id) && !outlives {
+            ready
+                .keeper()
+                .log_out(&key, Some(record.header.grant_id), LogoutCause::Requested)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+fn index_of(login: &Login) -> Index {
+    Index {
+        issuer: Some(login.issuer.clone()),
+        subject: login.subject().map(str::to_owned),
+        sid: login
+            .claims
+            .as_ref()
+            .and_then(|claims| claims.sid())
+            .map(str::to_owned),
+        access_expires_at: None,
+        grant_expires_at: None,
+        changed_at: Timestamp::default(),
+        purge_at: None,
+    }
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::new(
+        ErrorCode::Internal,
+        Phase::Session,
+        "a session cannot be written",
+    )
+    .with_source(error)
+}

@@ -1,0 +1,494 @@
+//! A record: the header that runs the refresh protocol, in plain, and the payload with every secret, sealed.
+//!
+//! A body is `tk`, a major and a minor format number, the header's length (4 bytes, big-endian), the header as JSON,
+//! and the payload. A writer writes the lowest format that can express the record; members that it does not know are
+//! kept; only a higher major number is refused.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
+
+use super::{Credential, Secret, Target, TokenKey};
+use crate::{
+    Error, ErrorCode, KeyRing, Phase, Result, Timestamp,
+    seal::OpenError,
+    store::{Index, StoredRecord, Version},
+};
+
+const MAGIC: &[u8] = b"tk";
+const MAJOR: u8 = 1;
+/// Minor 1 came with access tokens for further targets.
+const MINOR_TARGETS: u8 = 1;
+/// First byte of a payload that is not sealed.
+const PLAIN: u8 = 0;
+/// How many transitions a record remembers.
+pub(crate) const TRAIL: usize = 16;
+
+/// One refresh-token lineage: 128 random bits, new at every login that brings its own refresh token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GrantId([u8; 16]);
+
+impl GrantId {
+    pub(crate) fn random() -> Self {
+        Self(crate::seal::random())
+    }
+}
+
+impl fmt::Display for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Version::from_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for GrantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GrantId({self})")
+    }
+}
+
+impl Serialize for GrantId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let id = Version::from_str(&text).map_err(serde::de::Error::custom)?;
+        Ok(Self(*id.as_bytes()))
+    }
+}
+
+/// Why a grant needs a new login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum NeedsLoginCause {
+    /// The provider does not accept the refresh token that is stored (`invalid_grant`).
+    Rejected,
+    /// The same, after an answer to this refresh token had been lost: it was probably rotated away.
+    AmbiguousLoss,
+    /// A refresh answered with another identity, or with an ID token that does not verify.
+    IdentityChanged,
+    /// The grant was issued to another registration (issuer or client id).
+    RegistrationChanged,
+    /// The access token is over, and there is no refresh token.
+    NotRefreshable,
+    /// A cause that a newer version wrote.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Where a grant stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub(crate) enum State {
+    Active,
+    NeedsLogin { cause: NeedsLoginCause },
+    LoggedOut,
+}
+
+/// Who may send the refresh token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lease {
+    /// The attempt's id.
+    pub(crate) attempt: String,
+    /// Until when, in store time.
+    pub(crate) until: Timestamp,
+}
+
+/// The journal: the refresh token of this generation may have been sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Attempt {
+    /// The first attempt that may have sent it.
+    pub(crate) by: String,
+    /// When that one began, in store time.
+    pub(crate) since: Timestamp,
+    /// Until when an attempt that was overtaken may still be committing (rule 13).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) overtaken_until: Option<Timestamp>,
+}
+
+/// One step of a record's history, free of secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TrailEntry {
+    pub(crate) at: Timestamp,
+    pub(crate) step: Step,
+    /// The attempt or login that took it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) by: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) note: String,
+}
+
+/// Which transition a step was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    Login,
+    Adopt,
+    Begin,
+    Commit,
+    Cool,
+    NeedsLogin,
+    Release,
+    Logout,
+    Quarantine,
+    Reseal,
+    Expire,
+    #[serde(other)]
+    Other,
+}
+
+/// The plain part of a record: the protocol's fields, no secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Header {
+    pub(crate) grant_id: GrantId,
+    pub(crate) generation: u64,
+    #[serde(default)]
+    pub(crate) fence: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lease: Option<Lease>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) attempt: Option<Attempt>,
+    /// The attempt or login that produced this generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) commit_id: Option<String>,
+    pub(crate) state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) failures: u32,
+    /// The client id that the grant was issued to; the issuer stands in the index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
+    /// Access tokens issued up to this generation count as expired, whatever their expiry says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expired_through: Option<u64>,
+    /// Can it be renewed: is there a refresh token, or does the application itself answer for it? Known without a key.
+    #[serde(default)]
+    pub(crate) refreshable: bool,
+    /// Renewed by the client's own credentials (RFC 6749 section 4.4).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) client_credentials: bool,
+    #[serde(default)]
+    pub(crate) trail: Vec<TrailEntry>,
+    /// Members of a newer minor format, kept as they are.
+    #[serde(flatten)]
+    pub(crate) unknown: Map<String, Value>,
+}
+
+impl Header {
+    pub(crate) fn new(grant_id: GrantId, generation: u64) -> Self {
+        Self {
+            grant_id,
+            generation,
+            fence: 0,
+            lease: None,
+            attempt: None,
+            commit_id: None,
+            state: State::Active,
+            not_before: None,
+            failures: 0,
+            client_id: None,
+            expired_through: None,
+            refreshable: false,
+            client_credentials: false,
+            trail: Vec::new(),
+            unknown: Map::new(),
+        }
+    }
+
+    /// Remembers a step, and forgets the oldest.
+    pub(crate) fn note(&mut self, at: Timestamp, step: Step, by: &str, note: impl Into<String>) {
+        if self.trail.len() >= TRAIL {
+            self.trail.drain(..=self.trail.len() - TRAIL);
+        }
+        self.trail.push(TrailEntry {
+            at,
+            step,
+            by: by.chars().take(8).collect(),
+            note: note.into(),
+        });
+    }
+}
+
+/// An access token for one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AccessToken {
+    #[serde(default, skip_serializing_if = "Target::is_login")]
+    pub(crate) target: Target,
+    pub(crate) token: Secret,
+    pub(crate) credential: Credential,
+    /// In store time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) issued_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) issued_generation: u64,
+    #[serde(flatten)]
+    pub(crate) unknown: Map<String, Value>,
+}
+
+/// The sealed part of a record: every secret, and the claims.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Payload {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) id_token: Option<Secret>,
+    /// The ID token's claims, as a JSON object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) claims: Option<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) access_tokens: Vec<AccessToken>,
+    /// The session that renewed this grant last; in a session's own record, what it keeps beside the claims.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<String>,
+    #[serde(flatten)]
+    pub(crate) unknown: Map<String, Value>,
+}
+
+impl Payload {
+    /// The access token for a target.
+    pub(crate) fn access(&self, target: &Target) -> Option<&AccessToken> {
+        self.access_tokens
+            .iter()
+            .find(|access| access.target == *target)
+    }
+
+    /// Puts an access token in the place of its target's.
+    pub(crate) fn set_access(&mut self, access: AccessToken) {
+        self.access_tokens.retain(|old| old.target != access.target);
+        self.access_tokens.push(access);
+    }
+}
+
+/// The payload as far as this process can read it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// There is none (a tombstone).
+    Empty,
+    /// Read; `stored` are the very bytes it was read from, as long as it is unchanged.
+    Open {
+        payload: Box<Payload>,
+        stored: Option<Vec<u8>>,
+    },
+    /// The ring lacks the key. Its bytes are carried along and never rewritten.
+    KeyMissing { key_id: String, stored: Vec<u8> },
+}
+
+/// A record, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record {
+    pub(crate) version: Version,
+    pub(crate) index: Index,
+    pub(crate) header: Header,
+    pub(crate) body: Body,
+    minor: u8,
+}
+
+/// How payloads are sealed and which may be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Sealing {
+    /// None: payloads are written in plain.
+    pub(crate) ring: Option<KeyRing>,
+    /// May payloads be read that are not sealed?
+    pub(crate) accept_plain: bool,
+}
+
+impl Record {
+    pub(crate) fn new(header: Header, index: Index, payload: Payload) -> Self {
+        Self {
+            version: Version::random(),
+            index,
+            header,
+            body: Body::Open {
+                payload: Box::new(payload),
+                stored: None,
+            },
+            minor: 0,
+        }
+    }
+
+    /// The payload, if it can be read.
+    pub(crate) fn payload(&self) -> Option<&Payload> {
+        match &self.body {
+            Body::Open { payload, .. } => Some(payload),
+            _ => None,
+        }
+    }
+
+    /// Replaces the payload; it will be sealed anew.
+    pub(crate) fn set_payload(&mut self, payload: Payload) {
+        self.header.refreshable = payload.refresh_token.is_some() || self.header.client_credentials;
+        self.index.access_expires_at = payload
+            .access(&Target::login())
+            .and_then(|access| access.expires_at);
+        self.body = Body::Open {
+            payload: Box::new(payload),
+            stored: None,
+        };
+    }
+
+    /// What a payload is bound to: nobody can move it to another row, grant or generation.
+    fn bound(key: &TokenKey, header: &Header) -> Vec<u8> {
+        let mut bound = b"tokenkeep record".to_vec();
+        let slot = key.slot_column();
+        for part in [key.client(), key.owner_column(), &slot] {
+            bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bound.extend_from_slice(part.as_bytes());
+        }
+        bound.extend_from_slice(&header.grant_id.0);
+        bound.extend_from_slice(&header.generation.to_be_bytes());
+        bound
+    }
+
+    /// Writes the record for a store.
+    pub(crate) fn encode(
+        &self,
+        key: &TokenKey,
+        sealing: &Sealing,
+        announce: bool,
+    ) -> Result<StoredRecord> {
+        let internal = |error: serde_json::Error| {
+            Error::new(
+                ErrorCode::Internal,
+                Phase::Store,
+                "a record cannot be written",
+            )
+            .with_source(error)
+        };
+        let mut minor = self.minor;
+        let payload = match &self.body {
+            Body::Empty => Vec::new(),
+            Body::Open {
+                stored: Some(stored),
+                ..
+            }
+            | Body::KeyMissing { stored, .. } => stored.clone(),
+            Body::Open {
+                payload,
+                stored: None,
+            } => {
+                if payload
+                    .access_tokens
+                    .iter()
+                    .any(|access| !access.target.is_login())
+                {
+                    minor = minor.max(MINOR_TARGETS);
+                }
+                let json = Zeroizing::new(serde_json::to_vec(payload).map_err(internal)?);
+                match &sealing.ring {
+                    Some(ring) => ring.seal(&Self::bound(key, &self.header), &json)?,
+                    None => [&[PLAIN], json.as_slice()].concat(),
+                }
+            }
+        };
+        let header = serde_json::to_vec(&self.header).map_err(internal)?;
+        let mut body = Vec::with_capacity(8 + header.len() + payload.len());
+        body.extend_from_slice(MAGIC);
+        body.extend_from_slice(&[MAJOR, minor]);
+        body.extend_from_slice(&(header.len() as u32).to_be_bytes());
+        body.extend_from_slice(&header);
+        body.extend_from_slice(&payload);
+        if body.len() > 1 << 20 {
+            return Err(Error::new(
+                ErrorCode::InvalidToken,
+                Phase::Store,
+                "a record of more than 1 MiB",
+            ));
+        }
+        let mut record = StoredRecord::new(
+            self.version,
+            self.header.generation,
+            self.index.clone(),
+            body,
+        );
+        record.announce = announce;
+        Ok(record)
+    }
+
+    /// Reads a record of a store.
+    pub(crate) fn decode(key: &TokenKey, stored: StoredRecord, sealing: &Sealing) -> Result<Self> {
+        let invalid = |what: &str| {
+            Error::new(
+                ErrorCode::InvalidRecord,
+                Phase::Store,
+                format!("the stored record {what}"),
+            )
+            .with_client(key.client())
+        };
+        let rest = stored
+            .body
+            .strip_prefix(MAGIC)
+            .ok_or_else(|| invalid("is not one of ours"))?;
+        let [major, minor, rest @ ..] = rest else {
+            return Err(invalid("is cut"));
+        };
+        if *major > MAJOR {
+            return Err(Error::new(
+                ErrorCode::UnsupportedFormat,
+                Phase::Store,
+                format!("the stored record has format {major}; this version reads up to {MAJOR}"),
+            )
+            .with_client(key.client()));
+        }
+        let (length, rest) = rest
+            .split_first_chunk::<4>()
+            .ok_or_else(|| invalid("is cut"))?;
+        let (header, payload) = rest
+            .split_at_checked(u32::from_be_bytes(*length) as usize)
+            .ok_or_else(|| invalid("is cut"))?;
+        let header: Header = serde_json::from_slice(header)
+            .map_err(|_| invalid("has a header that cannot be read"))?;
+        if header.generation != stored.generation {
+            return Err(invalid("contradicts its generation column"));
+        }
+        let read = |json: &[u8]| -> Result<Box<Payload>> {
+            serde_json::from_slice(json).map_err(|_| invalid("has a payload that cannot be read"))
+        };
+        let body = match payload {
+            [] => Body::Empty,
+            [PLAIN, json @ ..] if sealing.accept_plain => Body::Open {
+                payload: read(json)?,
+                stored: Some(payload.to_vec()),
+            },
+            [PLAIN, ..] => {
+                return Err(invalid("is not sealed, and plain records are not accepted"));
+            }
+            sealed => match sealing
+                .ring
+                .as_ref()
+                .map(|ring| ring.open(&Self::bound(key, &header), sealed))
+            {
+                Some(Ok(json)) => Body::Open {
+                    payload: read(&json)?,
+                    stored: Some(sealed.to_vec()),
+                },
+                Some(Err(OpenError::Damaged)) => {
+                    return Err(invalid("does not open under its key"));
+                }
+                Some(Err(OpenError::KeyMissing)) | None => Body::KeyMissing {
+                    key_id: KeyRing::key_id(sealed).unwrap_or_default().to_owned(),
+                    stored: sealed.to_vec(),
+                },
+            },
+        };
+        Ok(Self {
+            version: stored.version,
+            index: stored.index,
+            header,
+            body,
+            minor: *minor,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! What handlers answer when something goes wrong.
+
+use std::{fmt, sync::Arc};
+
+use axum::{
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tokenkeep_core::{self as core, Cookie, ErrorCode, Phase};
+
+use crate::{SetCookies, page};
+
+/// A result of a handler.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// [`tokenkeep_core::Error`] as an answer: a fitting status, and `{error, phase, client, message, action, retry_after?,
+/// connect_url?}` as JSON, or a page for people where the request is known to want one.
+///
+/// The core's error stands in the response's extensions as `Arc<tokenkeep_core::Error>`, so that a layer of the
+/// application can draw a page of its own.
+pub struct Error {
+    error: Arc<core::Error>,
+    page: bool,
+    cookies: Vec<Cookie>,
+}
+
+impl Error {
+    /// The core's error.
+    #[must_use]
+    pub fn error(&self) -> &core::Error {
+        &self.error
+    }
+
+    /// The error as an answer to a request with these headers: a page if they want one.
+    #[must_use]
+    pub fn answering(mut self, headers: &HeaderMap) -> Self {
+        self.page = page::wants_page(headers);
+        self
+    }
+
+    /// Sets cookies with the answer.
+    #[must_use]
+    pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = Cookie>) -> Self {
+        self.cookies.extend(cookies);
+        self
+    }
+
+    /// The JSON of an error: `{error, phase, client, message, action, retry_after?, connect_url?}`.
+    #[must_use]
+    pub fn json(error: &core::Error) -> Value {
+        let mut body = json!({
+            "error": error.code().as_str(),
+            "phase": error.phase().as_str(),
+            "client": error.client(),
+            "message": error.message(),
+            "action": error.action().as_str(),
+        });
+        if let Some(wait) = error.retry_after() {
+            body["retry_after"] = wait.as_secs_f64().ceil().into();
+        }
+        if let Some(url) = error.connect_url() {
+            body["connect_url"] = url.into();
+        }
+        body
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.error.as_ref())
+    }
+}
+
+impl From<core::Error> for Error {
+    fn from(error: core::Error) -> Self {
+        Self {
+            error: Arc::new(error),
+            page: false,
+            cookies: Vec::new(),
+        }
+    }
+}
+
+impl From<reqwest::Error> for Error {
+    /// An API's answer that could not be read.
+    fn from(error: reqwest::Error) -> Self {
+        core::Error::new(
+            ErrorCode::RequestFailed,
+            Phase::Request,
+            "the API's answer cannot be read",
+        )
+        .with_source(error.without_url())
+        .into()
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.error.code().http_status())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if status.is_server_error() {
+            tracing::warn!(error = %self.error, "answered with an error");
+        } else {
+            tracing::debug!(error = %self.error, "answered with an error");
+        }
+        let mut response = if self.page {
+            (status, Html(page::error(&self.error))).into_response()
+        } else {
+            (status, axum::Json(Self::json(&self.error))).into_response()
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(wait) = self.error.retry_after() {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(Arc::clone(&self.error));
+        (SetCookies(self.cookies), response).into_response()
+    }
+}

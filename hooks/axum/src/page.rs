@@ -1,0 +1,79 @@
+//! The few pages of our own: plain, and complete without script or style sheet.
+
+use axum::http::{HeaderMap, header};
+use tokenkeep_core::{self as core, Session};
+
+/// Does a request with these headers want a page rather than JSON? Browsers ask for `text/html` first.
+#[must_use]
+pub fn wants_page(headers: &HeaderMap) -> bool {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let position = |media: &str| accept.find(media).unwrap_or(usize::MAX);
+    position("text/html") < position("application/json")
+}
+
+/// Text for HTML: also for attributes in double quotes.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+fn page(title: &str, body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title>\
+         <body style=\"font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto; padding: 0 1rem\">\
+         <h1>{title}</h1>{body}</body></html>"
+    )
+}
+
+/// What happened, and a way on.
+pub(crate) fn error(error: &core::Error) -> String {
+    let (href, label) = match error.connect_url() {
+        Some(url) => (escape(url), "Log in again"),
+        None => ("/".to_owned(), "Back to the start"),
+    };
+    page(
+        "That did not work",
+        &format!(
+            "<p>{}</p><p><small>Code <code data-test=\"error\" data-error=\"{code}\">{code}</code></small></p>\
+             <p><a href=\"{href}\">{label}</a></p>",
+            escape(error.message()),
+            code = error.code().as_str(),
+        ),
+    )
+}
+
+/// A button that logs out: a link must not.
+pub(crate) fn log_out(session: Option<&Session>, action: &str) -> String {
+    match session {
+        None => page(
+            "Signed out",
+            "<p>Nobody is signed in.</p><p><a href=\"/\">Back to the start</a></p>",
+        ),
+        Some(session) => page(
+            "Log out?",
+            &format!(
+                "<form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"csrf\" value=\"{}\">\
+                 <p>You are signed in through {}.</p><button data-test=\"logout\">Log out</button></form>\
+                 <p><a href=\"/\">Stay signed in</a></p>",
+                escape(action),
+                escape(session.csrf()),
+                escape(session.client()),
+            ),
+        ),
+    }
+}

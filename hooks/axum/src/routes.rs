@@ -1,0 +1,398 @@
+//! The routes of a login and a logout.
+
+use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use serde_json::{Value, json};
+use tokenkeep_core::{
+    self as core, BrowserCookies, CallbackParams, Client, ErrorCode, Login, OAuth, Phase, Session,
+};
+
+use crate::{Error, Result, SetCookies, SignedInForm, cookies::browser_cookies, page};
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>
+    + Send
+    + Sync;
+
+/// Login, connect, callback, logout and the way back from it, as routes to merge into an application's own:
+///
+/// | route | what it does |
+/// |---|---|
+/// | `GET /login/{client}?return_to=/path` | sends the browser to the provider |
+/// | `GET /connect/{client}?return_to=/path` | the same, to add a grant to who is signed in |
+/// | `GET, POST /callback/{client}` | reads the answer, keeps the login, begins a session; people go to `return_to` or `/` |
+/// | `GET /logout` | a page with a button |
+/// | `POST /logout` | ends the session here and, where it can be done, at the provider |
+/// | `GET /logged-out/{client}` | the way back from there |
+///
+/// The registry needs a [`base_url`](core::OAuthBuilder::base_url): redirect URIs are built from it, never from what a
+/// request names.
+pub fn routes(oauth: &OAuth) -> Routes {
+    Routes {
+        oauth: oauth.clone(),
+        owner: None,
+        prefix: String::new(),
+        after_login: "/".into(),
+        after_logout: "/".into(),
+    }
+}
+
+/// The routes, before they are merged: see [`routes`].
+#[derive(Clone)]
+#[must_use = "routes do nothing before they are merged into a router"]
+pub struct Routes {
+    oauth: OAuth,
+    owner: Option<Arc<OwnerOf>>,
+    prefix: String,
+    after_login: String,
+    after_logout: String,
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes")
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Routes {
+    /// Maps a login to the application's own user id; an error refuses the login (403 `owner_refused`, without its text).
+    /// Without this it is [`Login::default_owner`].
+    pub fn owner<F, Fut, O, E>(mut self, owner: F) -> Self
+    where
+        F: Fn(Arc<Login>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = std::result::Result<O, E>> + Send + 'static,
+        O: Into<String>,
+        E: Into<BoxError>,
+    {
+        self.owner = Some(Arc::new(move |login| {
+            let owner = owner(login);
+            Box::pin(async move { owner.await.map(Into::into).map_err(Into::into) })
+        }));
+        self
+    }
+
+    /// Puts the routes under a path, such as `/auth`.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        let prefix: String = prefix.into();
+        self.prefix = match prefix.trim_matches('/') {
+            "" => String::new(),
+            path => format!("/{path}"),
+        };
+        self
+    }
+
+    /// Where people go after a login without `return_to`; `/` if not said.
+    pub fn after_login(mut self, path: impl Into<String>) -> Self {
+        self.after_login = path.into();
+        self
+    }
+
+    /// Where people go after a logout; `/` if not said.
+    pub fn after_logout(mut self, path: impl Into<String>) -> Self {
+        self.after_logout = path.into();
+        self
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> From<Routes> for Router<S> {
+    fn from(routes: Routes) -> Self {
+        if let Err(error) = routes.oauth.routes_at(&routes.prefix) {
+            tracing::warn!(%error, "the routes come before the registry is initialised: errors will name no connect_url");
+        }
+        let at = |path: &str| format!("{}{path}", routes.prefix);
+        Router::new()
+            .route(&at("/login/{client}"), get(log_in))
+            .route(&at("/connect/{client}"), get(connect))
+            .route(
+                &at("/callback/{client}"),
+                get(callback_query).post(callback_form),
+            )
+            .route(&at("/logout"), get(log_out_page).post(log_out))
+            .route(&at("/logged-out/{client}"), get(logged_out))
+            .layer(DefaultBodyLimit::max(64 * 1024))
+            .with_state(routes)
+    }
+}
+
+impl axum::extract::FromRef<Routes> for OAuth {
+    fn from_ref(routes: &Routes) -> Self {
+        routes.oauth.clone()
+    }
+}
+
+/// A redirect that is followed with GET, and kept by no cache.
+fn see_other(to: &str) -> Result<Response> {
+    let location = HeaderValue::try_from(to).map_err(|_| {
+        core::Error::new(
+            ErrorCode::Internal,
+            Phase::Session,
+            "an address to go to cannot stand in a header",
+        )
+    })?;
+    let headers = [
+        (header::LOCATION, location),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (
+            header::REFERRER_POLICY,
+            HeaderValue::from_static("no-referrer"),
+        ),
+    ];
+    Ok((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+impl Routes {
+    /// An address of ours as providers know it.
+    fn own_url(&self, route: &str, client: &str) -> Result<String> {
+        let configure = |what: &str| {
+            core::Error::new(ErrorCode::InvalidConfiguration, Phase::Configure, what)
+                .with_client(client)
+        };
+        let base = self.oauth.base_url().ok_or_else(|| {
+            configure(
+                "the application's address is not known: give it to the builder with base_url(…)",
+            )
+        })?;
+        let mut url = base.clone();
+        {
+            let mut segments = url
+                .path_segments_mut()
+                .map_err(|()| configure("the application's address has no path"))?;
+            segments.pop_if_empty();
+            segments.extend(self.prefix.split('/').filter(|segment| !segment.is_empty()));
+            segments.push(route).push(client);
+        }
+        Ok(url.into())
+    }
+
+    async fn redirect_uri(&self, client: &Client) -> Result<String> {
+        match client.redirect_uri().await? {
+            Some(uri) => Ok(uri),
+            None => self.own_url("callback", client.name()),
+        }
+    }
+
+    async fn start(
+        &self,
+        name: &str,
+        query: Option<&str>,
+        cookies: &BrowserCookies,
+        connect: Option<&Session>,
+    ) -> Result<Response> {
+        let client = self.oauth.client(name)?;
+        let mut login = client
+            .authorize_redirect(self.redirect_uri(&client).await?)
+            .cookies(cookies);
+        if let Some(path) = parameter(query, "return_to")? {
+            login = login.return_to(path);
+        }
+        if let Some(session) = connect {
+            login = login.connect(session.owner());
+        }
+        let redirect = login.await?;
+        Ok((
+            SetCookies(redirect.cookies),
+            see_other(redirect.url.as_str())?,
+        )
+            .into_response())
+    }
+
+    async fn finish(&self, name: &str, encoded: &[u8], headers: &HeaderMap) -> Result<Response> {
+        let client = self.oauth.client(name)?;
+        let params = CallbackParams::parse(encoded).map_err(|error| error.with_client(name))?;
+        let cookies = browser_cookies(headers);
+        let redirect_uri = self.redirect_uri(&client).await?;
+        let returned = client
+            .authorize_access_token(&params, &cookies, Some(&redirect_uri))
+            .await;
+        let removal: Vec<_> = returned.removal.into_iter().collect();
+        let kept = async {
+            let login = Arc::new(returned.login?);
+            // Who is signed in matters only where a grant is added.
+            let session = match &login.connect {
+                Some(_) => self.oauth.session(&cookies).await?,
+                None => None,
+            };
+            let owner = match &login.connect {
+                Some(owner) => owner.clone(),
+                None => self.owner_of(&login).await?,
+            };
+            let kept = self
+                .oauth
+                .keep_login(&login, &owner, session.as_ref())
+                .await?;
+            Ok::<_, Error>((login, kept))
+        };
+        let (login, kept) = kept
+            .await
+            .map_err(|error| error.with_cookies(removal.clone()))?;
+        let set = SetCookies(removal.into_iter().chain(kept.cookies).collect());
+        if wants_json(headers) {
+            let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+            return Ok((set, no_store, Json(summary(&login, &kept.owner))).into_response());
+        }
+        let to = login.return_to.as_deref().unwrap_or(&self.after_login);
+        Ok((set, see_other(to)?).into_response())
+    }
+
+    async fn owner_of(&self, login: &Arc<Login>) -> Result<String> {
+        let Some(owner) = &self.owner else {
+            return Ok(login.default_owner()?);
+        };
+        owner(Arc::clone(login)).await.map_err(|refusal| {
+            core::Error::new(
+                ErrorCode::OwnerRefused,
+                Phase::Owner,
+                "the application refused the login",
+            )
+            .with_client(&login.client)
+            .with_source(refusal)
+            .into()
+        })
+    }
+}
+
+/// Programs say that they want JSON; whoever says nothing is sent on like a person.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    accept.contains("application/json") && !page::wants_page(headers)
+}
+
+/// What a program sees of a login.
+fn summary(login: &Login, owner: &str) -> Value {
+    json!({
+        "client": login.client,
+        "owner": owner,
+        "claims": login.claims.as_ref().map(|claims| claims.to_value()),
+        "userinfo": login.userinfo.as_ref().map(|userinfo| userinfo.to_value()),
+        "scopes": login.scopes,
+        "token_type": login.token.credential().token_type(),
+        "expires_at": login.token.expires_at().map(core::Timestamp::as_secs),
+        "refreshable": login.token.refresh_token().is_some(),
+    })
+}
+
+/// One parameter of a query.
+fn parameter(query: Option<&str>, name: &str) -> Result<Option<String>> {
+    let mut values = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .filter(|(other, _)| other == name)
+        .map(|(_, value)| value.into_owned());
+    let value = values.next();
+    if values.next().is_some() {
+        let message = format!("the parameter {name} is given twice");
+        return Err(
+            core::Error::new(ErrorCode::InvalidParameter, Phase::Authorize, message).into(),
+        );
+    }
+    Ok(value)
+}
+
+async fn log_in(
+    State(routes): State<Routes>,
+    Path(client): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response> {
+    routes
+        .start(&client, query.as_deref(), &browser_cookies(&headers), None)
+        .await
+        .map_err(|error| error.answering(&headers))
+}
+
+async fn connect(
+    State(routes): State<Routes>,
+    Path(client): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    user: crate::SignedIn,
+) -> Result<Response> {
+    routes
+        .start(
+            &client,
+            query.as_deref(),
+            &browser_cookies(&headers),
+            Some(user.session()),
+        )
+        .await
+        .map_err(|error| error.answering(&headers))
+}
+
+async fn callback_query(
+    State(routes): State<Routes>,
+    Path(client): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let query = query.unwrap_or_default();
+    routes
+        .finish(&client, query.as_bytes(), &headers)
+        .await
+        .map_err(|error| error.answering(&headers))
+}
+
+async fn callback_form(
+    State(routes): State<Routes>,
+    Path(client): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response> {
+    routes
+        .finish(&client, &body, &headers)
+        .await
+        .map_err(|error| error.answering(&headers))
+}
+
+async fn log_out_page(State(routes): State<Routes>, headers: HeaderMap) -> Result<Response> {
+    let session = routes
+        .oauth
+        .session(&browser_cookies(&headers))
+        .await
+        .map_err(|error| Error::from(error).answering(&headers))?;
+    let action = format!("{}/logout", routes.prefix);
+    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok((no_store, Html(page::log_out(session.as_ref(), &action))).into_response())
+}
+
+async fn log_out(
+    State(routes): State<Routes>,
+    headers: HeaderMap,
+    form: SignedInForm,
+) -> Result<Response> {
+    let session = form.user.session();
+    let work = async {
+        let back = routes.own_url("logged-out", session.client())?;
+        let out = routes.oauth.log_out(session, Some(&back)).await?;
+        let to = out
+            .redirect
+            .map_or_else(|| routes.after_logout.clone(), String::from);
+        Ok((SetCookies(out.cookies), see_other(&to)?).into_response())
+    };
+    work.await.map_err(|error: Error| error.answering(&headers))
+}
+
+async fn logged_out(
+    State(routes): State<Routes>,
+    Path(client): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let work = async {
+        let client = routes.oauth.client(&client)?;
+        let params = CallbackParams::parse(query.unwrap_or_default())?;
+        let removal = client.validate_logout_response(&params, &browser_cookies(&headers), None)?;
+        Ok((SetCookies(vec![removal]), see_other(&routes.after_logout)?).into_response())
+    };
+    work.await.map_err(|error: Error| error.answering(&headers))
+}
