@@ -4,10 +4,13 @@
 //! |---|---|---|
 //! | `sqlite` | [`SqliteStore`] | one file, any number of processes of one machine |
 //!
-//! Each store has tables of its own beside the application's: `tokenkeep_tokens` (one row per key, which people can join
-//! on by `owner`), `tokenkeep_once`, a change sequence where the database has nothing better, and `tokenkeep_schema`. The prefix
-//! is an option ([`SqlOptions::prefix`]). `migrate()` creates them, may be called by many processes at once, and never touches
-//! `_sqlx_migrations`; whoever prefers their own migrations finds the statements in `schema()`.
+//! Each store has tables of its own beside the application's: `tokenkeep_tokens` (one row per key, which people can
+//! join on by `owner`), `tokenkeep_once`, a change sequence where the database has nothing better, and
+//! `tokenkeep_schema`. The prefix is an option ([`SqlOptions::prefix`]). `migrate()` creates them, may be called by
+//! many processes at once, and never touches `_sqlx_migrations`; those who keep their own migrations find the
+//! statements in `schema()`.
+//!
+//! `sqlx` is re-exported, so that the pool is of the same version.
 
 #[cfg(feature = "sqlite")]
 mod shared;

@@ -11,8 +11,8 @@ use super::{KEY, Names, RECORD};
 /// More rows than this are never read at once; a page may always be shorter than asked for.
 const MOST: u32 = 1000;
 
-/// The statement that reads one row more than the page holds, and how many it holds. Only the members that are asked for stand in the
-/// statement, so that the database can choose an index.
+/// The statement that reads one row more than the page holds, and how many it holds. Only the members that are asked
+/// for stand in it, so that the database can choose an index.
 pub(crate) fn find<DB>(
     names: &Names,
     query: &TokenQuery,

@@ -39,8 +39,8 @@ impl SqlOptions {
         self
     }
 
-    /// How often a change feed that is polled looks for news, while somebody listens: 100 ms unless told, and never more
-    /// often than every millisecond.
+    /// How often a change feed that is polled looks for news, while somebody listens: every 100 ms unless told, and at
+    /// most every millisecond.
     #[must_use]
     pub fn poll_every(mut self, time: Duration) -> Self {
         self.poll_every = time.max(Duration::from_millis(1));

@@ -32,7 +32,8 @@ const SLOWEST: Duration = Duration::from_secs(5);
 
 /// Follows a sequence for as long as the stream is held.
 ///
-/// While looks fail each of them yields a gap: what is read from the store in the meantime is not kept true by the feed.
+/// While looks fail each of them yields a gap: what is read from the store in the meantime is not kept true by the
+/// feed.
 pub(crate) fn poll(mut place: impl Follow, every: Duration) -> Changes {
     let (sender, receiver) = mpsc::channel(64);
     tokio::spawn(async move {

@@ -4,8 +4,6 @@ mod connect;
 mod errors;
 mod feed;
 mod schema;
-#[cfg(test)]
-mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -33,17 +31,17 @@ use crate::shared::{
 /// A clone is another handle to the same database.
 ///
 /// * **Pool**: your own, with WAL and a busy timeout. Use `synchronous = FULL`: in WAL mode `NORMAL` may lose the last
-///   commits in a power cut, and the provider has already forgotten the refresh token that was rotated away. This is what
-///   [`connect`](Self::connect) sets.
-/// * **Time**: SQLite has no clock but the machine's, so `fetch_token` answers that one, taken before the row is read. All
-///   processes that can share the file share it too.
-/// * **Changes**: triggers write each change to a sequence in the transaction of the write, also for statements of other
-///   programs on the table. The feed polls it ([`SqlOptions::poll_every`]) while somebody listens. It covers the last
-///   16,000 writes of the last hour.
-/// * **Errors**: a database that is busy for longer than the busy timeout is [`StoreError::Unavailable`]; a missing table
-///   or column and a read-only file are [`StoreError::Misconfigured`].
-/// * **Searching**: `find_tokens` has an index for owner, client, issuer with subject, and sid; a query by times alone reads the
-///   whole table, page by page.
+///   commits in a power cut, and the provider has already forgotten the refresh token that was rotated away. This is
+///   what [`connect`](Self::connect) sets. SQLite must be 3.38 or later; the one that comes with `sqlx` is.
+/// * **Time**: SQLite has no clock but the machine's, so `fetch_token` answers that one, taken before the row is read.
+///   All processes that can share the file share it too.
+/// * **Changes**: triggers write each change to a sequence in the transaction of the write, also for statements of
+///   other programs on the table. The feed polls it ([`SqlOptions::poll_every`]) while somebody listens. The sequence
+///   covers the last 16,000 writes; a purge cuts it to the last hour.
+/// * **Errors**: a database that is busy for longer than the busy timeout is [`StoreError::Unavailable`]; a missing
+///   table or column and a read-only file are [`StoreError::Misconfigured`].
+/// * **Searching**: `find_tokens` has an index for owner, client, subject and sid; a query by issuer or times alone
+///   reads the whole table, page by page.
 #[derive(Clone)]
 pub struct SqliteStore {
     inner: Arc<Inner>,
@@ -57,8 +55,8 @@ struct Inner {
     put_once: SqlStr,
     take: SqlStr,
     purge: [SqlStr; 3],
-    /// SQLite has one writer. Tasks of this process wait here in a fair queue, which costs nothing; in the database they
-    /// would wait by sleeping and trying again.
+    /// SQLite has one writer. Tasks of this process wait here in a fair queue; in the database they would wait by
+    /// sleeping and trying again, which takes the slowest of 32 ten times as long.
     writer: Mutex<()>,
 }
 

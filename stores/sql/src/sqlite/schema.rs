@@ -105,7 +105,7 @@ INSERT INTO {schema} (id, major) VALUES (1, {MAJOR}) ON CONFLICT DO NOTHING;
         ),
         format!(
             "CREATE INDEX IF NOT EXISTS {by_client} ON {tokens} (client, owner, slot);
-CREATE INDEX IF NOT EXISTS {by_subject} ON {tokens} (issuer, subject) WHERE subject IS NOT NULL;
+CREATE INDEX IF NOT EXISTS {by_subject} ON {tokens} (subject, issuer) WHERE subject IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {by_sid} ON {tokens} (sid) WHERE sid IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {by_purge_at} ON {tokens} (purge_at) WHERE purge_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS {once_by_expiry} ON {once} (expires_at);

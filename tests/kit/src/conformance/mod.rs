@@ -9,9 +9,10 @@
 //! # }
 //! ```
 //!
-//! Each trial has a name and a promise. Trials of what [`Capabilities`](tokenkeep_core::store::Capabilities) does not claim are listed as not claimed, and
-//! trials that need a hand ([`Options`]) are listed as not run, with the reason. Give the kit a database of its own: it
-//! purges, and leaves records behind. It needs a tokio runtime; with several threads the races are real ones.
+//! Each trial has a name and a promise. Trials of what the store's
+//! [`Capabilities`](tokenkeep_core::store::Capabilities) do not claim are listed as not claimed, and trials that need
+//! a hand ([`Options`]) are listed as not run, with the reason. Give the kit a database of its own: it purges, and
+//! leaves records behind. It needs a tokio runtime; with several threads the races are real ones.
 //!
 //! The trials' names are stable enough to be looked up, and new ones may come with any version.
 

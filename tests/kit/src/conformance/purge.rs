@@ -33,14 +33,14 @@ pub(super) fn trials() -> Vec<Trial> {
             races_login,
             "purge/races-login",
             [Purge],
-            "A purge that races a write removes the old record before it or spares the new one: an acknowledged write stays."
+            "A purge beside a write removes the old record before it, or spares the new one."
         ),
     ]
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A purge_at that lies ahead, so that a store that lets records expire by themselves does not do so in the middle of a trial.
+/// A purge_at that lies ahead, so that a store whose records expire by themselves keeps them during a trial.
 pub(super) fn due() -> Timestamp {
     now() + HOUR
 }
