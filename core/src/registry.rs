@@ -220,6 +220,24 @@ impl OAuth {
         Ok(grants)
     }
 
+    /// The value of the `Authorization` header for a key: at once if the token is in memory, not over, and not to be
+    /// renewed yet; otherwise as [`Grant::token`](crate::Grant::token). For one key that is used often,
+    /// [`Kept`](crate::Kept) is quicker still.
+    ///
+    /// # Errors
+    /// As [`Grant::token`](crate::Grant::token); `unsupported` for a token that is no bearer token.
+    ///
+    /// # Cancel safety
+    /// As [`Grant::token`](crate::Grant::token).
+    pub async fn header(&self, key: &TokenKey) -> Result<reqwest::header::HeaderValue> {
+        let keeper = self.ready()?.keeper();
+        match keeper.ready_header(key) {
+            Some(header) => Ok(header),
+            // In a box: the way through the store is long, and this future is moved about.
+            None => Box::pin(keeper.header(key, &Target::login())).await,
+        }
+    }
+
     /// Keeps a token that was issued elsewhere, if nothing was ever kept under the key. Safe to call twice and in many
     /// processes. Answers whether it was kept by this call.
     ///

@@ -6,8 +6,7 @@ use reqwest::{Method, header::HeaderValue};
 
 use super::{ApiRequest, Client, api::Bearer};
 use crate::{
-    Error, ErrorCode, NeedsLoginCause, Owner, Phase, Result, Target, Timestamp, Token, TokenKey,
-    Userinfo,
+    Error, NeedsLoginCause, Owner, Result, Target, Timestamp, Token, TokenKey, Userinfo,
     events::LogoutCause,
     refresh::{Entry, Held, Keeper, Need},
     token::{Record, State},
@@ -264,7 +263,8 @@ impl Kept {
     pub async fn header(&self) -> Result<HeaderValue> {
         match self.ready() {
             Some(header) => Ok(header),
-            None => self.fetch().await,
+            // In a box: the way through the store is long, and this future is moved about.
+            None => Box::pin(self.keeper.header(&self.key, &self.target)).await,
         }
     }
 
@@ -274,23 +274,6 @@ impl Kept {
         self.keeper
             .snapshots()
             .ready(&self.entry, &self.target, self.clock.monotonic())
-    }
-
-    #[cold]
-    async fn fetch(&self) -> Result<HeaderValue> {
-        self.keeper
-            .token(&self.key, &self.target, Need::default(), |held| {
-                held.bearer().cloned()
-            })
-            .await?
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorCode::Unsupported,
-                    Phase::Request,
-                    "the token is no bearer token",
-                )
-                .with_client(self.key.client())
-            })
     }
 }
 

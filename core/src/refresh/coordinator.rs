@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use reqwest::header::HeaderValue;
 use tokio::sync::watch;
 
 use super::{
@@ -93,6 +94,29 @@ impl Keeper {
             "other refreshes of this key go on and on",
         )
         .with_client(key.client()))
+    }
+
+    /// The header of the login's own token, if it is ready in memory.
+    pub(crate) fn ready_header(&self, key: &TokenKey) -> Option<HeaderValue> {
+        let entry = self.0.snapshots.get(key)?;
+        self.0
+            .snapshots
+            .ready(&entry, &Target::default(), self.0.clock.monotonic())
+    }
+
+    /// The header of a token that has to be looked up or renewed first.
+    #[cold]
+    pub(crate) async fn header(&self, key: &TokenKey, target: &Target) -> Result<HeaderValue> {
+        self.token(key, target, Need::default(), |held| held.bearer().cloned())
+            .await?
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorCode::Unsupported,
+                    Phase::Request,
+                    "the token is no bearer token",
+                )
+                .with_client(key.client())
+            })
     }
 
     /// Why no refresh can help, if that is certain from the snapshot alone.

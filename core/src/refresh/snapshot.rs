@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -107,7 +107,9 @@ pub(crate) struct Snapshot {
     pub(crate) refreshable: bool,
     /// The monotonic time before which nobody asks the provider.
     pub(crate) not_before: Option<Duration>,
-    pub(crate) tokens: Vec<Held>,
+    /// The login's own token: nearly always the only one.
+    login: Option<Held>,
+    others: Vec<Held>,
     /// Another process sealed it with a key that this one lacks.
     pub(crate) key_missing: bool,
     /// What a session keeps; grants keep nothing here.
@@ -196,6 +198,11 @@ impl Snapshot {
             })
         };
         let payload = record.payload();
+        let mut tokens: Vec<Held> = payload
+            .map(|payload| payload.access_tokens.iter().filter_map(held).collect())
+            .unwrap_or_default();
+        tokens.sort_by_key(|held| !held.target.is_login());
+        let mut tokens = tokens.into_iter().peekable();
         Self {
             grant_id: header.grant_id,
             generation: header.generation,
@@ -203,9 +210,8 @@ impl Snapshot {
             state: header.state,
             refreshable: header.refreshable,
             not_before: header.not_before.map(monotonic),
-            tokens: payload
-                .map(|payload| payload.access_tokens.iter().filter_map(held).collect())
-                .unwrap_or_default(),
+            login: tokens.next_if(|held| held.target.is_login()),
+            others: tokens.collect(),
             key_missing: matches!(record.body, crate::token::Body::KeyMissing { .. }),
             session: payload
                 .filter(|_| !key.is_account())
@@ -219,7 +225,7 @@ impl Snapshot {
         if self.state == State::LoggedOut {
             return None;
         }
-        self.tokens.iter().find(|held| {
+        self.login.iter().chain(&self.others).find(|held| {
             held.target == *target
                 && need
                     .newer_than
@@ -316,13 +322,33 @@ impl Entry {
     }
 }
 
-type Shard = RwLock<HashMap<TokenKey, Arc<Entry>>>;
+type Shard = RwLock<HashMap<TokenKey, Arc<Entry>, BuildHasherDefault<Hashed>>>;
+
+/// A key brings its hash along.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys write one number; whatever else comes only has to be some hash.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
 
 /// All snapshots of a process.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     shards: Box<[Shard]>,
-    hasher: RandomState,
     epoch: AtomicU64,
     feed: AtomicBool,
     /// How old a snapshot may be without a feed.
@@ -337,7 +363,6 @@ impl Snapshots {
     pub(crate) fn new(max_age: Duration, capacity: usize) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            hasher: RandomState::new(),
             epoch: AtomicU64::new(0),
             feed: AtomicBool::new(false),
             max_age,
@@ -346,9 +371,8 @@ impl Snapshots {
     }
 
     fn shard(&self, key: &TokenKey) -> &Shard {
-        // The map hashes again with a seed of its own: the keys of a shard spread in it.
-        let hash = self.hasher.hash_one(key);
-        &self.shards[(hash % SHARDS as u64) as usize]
+        // The map takes the low and the highest bits.
+        &self.shards[(key.hash_value() >> 40) as usize % SHARDS]
     }
 
     pub(crate) fn get(&self, key: &TokenKey) -> Option<Arc<Entry>> {

@@ -1,15 +1,30 @@
 //! Which token: client, owner and slot.
 
-use std::{fmt, sync::Arc};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Arc, OnceLock},
+};
 
 use crate::{Error, ErrorCode, Phase, Result};
 
-/// Under which a record is kept: a client, an owner, and one of the owner's slots.
+/// Under which a record is kept: a client, an owner, and one of the owner's slots. Cheap to clone.
 ///
 /// Every part is 1 to 255 bytes of UTF-8 without control characters (an account label may be empty), compared byte
 /// for byte: `a` and `A`, or the composed and decomposed form of one letter, are different keys.
+#[derive(Clone)]
+pub struct TokenKey(Arc<Inner>);
+
+struct Inner {
+    /// Of the parts, under this process's own seed: taken once, because keys are looked up often.
+    hash: u64,
+    parts: Parts,
+}
+
+/// In the order in which keys are sorted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenKey {
+struct Parts {
     owner: Owner,
     client: Arc<str>,
     slot: Slot,
@@ -36,16 +51,34 @@ pub enum Slot {
 }
 
 impl TokenKey {
+    fn of(parts: Parts) -> Self {
+        static SEED: OnceLock<RandomState> = OnceLock::new();
+        let hash = SEED.get_or_init(RandomState::new).hash_one(&parts);
+        Self(Arc::new(Inner { hash, parts }))
+    }
+
+    fn with(&self, slot: Slot) -> Self {
+        Self::of(Parts {
+            slot,
+            ..self.0.parts.clone()
+        })
+    }
+
+    /// The hash that it puts into every hasher.
+    pub(crate) fn hash_value(&self) -> u64 {
+        self.0.hash
+    }
+
     /// The grant that `owner` has at `client`.
     ///
     /// # Errors
     /// `invalid_key` for a part that is empty, longer than 255 bytes or has control characters.
     pub fn new(client: &str, owner: &str) -> Result<Self> {
-        Ok(Self {
+        Ok(Self::of(Parts {
             client: part("client", client, false)?,
             owner: Owner::User(part("owner", owner, false)?),
             slot: Slot::Account("".into()),
-        })
+        }))
     }
 
     /// The application's own grant at `client` (client credentials, RFC 6749 section 4.4).
@@ -53,29 +86,27 @@ impl TokenKey {
     /// # Errors
     /// `invalid_key` as for [`new`](Self::new).
     pub fn app(client: &str) -> Result<Self> {
-        Ok(Self {
+        Ok(Self::of(Parts {
             client: part("client", client, false)?,
             owner: Owner::App,
             slot: Slot::Account("".into()),
-        })
+        }))
     }
 
     /// The same owner's account of another label, when somebody has several accounts at one provider.
     ///
     /// # Errors
     /// `invalid_key` if the label is longer than 255 bytes or has control characters.
-    pub fn account(mut self, label: &str) -> Result<Self> {
-        self.slot = Slot::Account(part("slot", label, true)?);
-        Ok(self)
+    pub fn account(self, label: &str) -> Result<Self> {
+        Ok(self.with(Slot::Account(part("slot", label, true)?)))
     }
 
     /// A session of the same owner.
     ///
     /// # Errors
     /// `invalid_key` as for [`new`](Self::new).
-    pub fn session(mut self, id: &str) -> Result<Self> {
-        self.slot = Slot::Session(part("slot", id, false)?);
-        Ok(self)
+    pub fn session(self, id: &str) -> Result<Self> {
+        Ok(self.with(Slot::Session(part("slot", id, false)?)))
     }
 
     /// Reads a key from the columns a store keeps: see [`owner_column`](Self::owner_column) and
@@ -104,19 +135,19 @@ impl TokenKey {
     /// The client's registered name.
     #[must_use]
     pub fn client(&self) -> &str {
-        &self.client
+        &self.0.parts.client
     }
 
     /// Whose record it is.
     #[must_use]
     pub fn owner(&self) -> &Owner {
-        &self.owner
+        &self.0.parts.owner
     }
 
     /// The owner as a store's column: the user's id, empty for the application itself.
     #[must_use]
     pub fn owner_column(&self) -> &str {
-        match &self.owner {
+        match &self.0.parts.owner {
             Owner::App => "",
             Owner::User(id) => id,
         }
@@ -125,13 +156,13 @@ impl TokenKey {
     /// Which of the owner's records.
     #[must_use]
     pub fn slot(&self) -> &Slot {
-        &self.slot
+        &self.0.parts.slot
     }
 
     /// The slot as a store's column of at most 263 bytes: empty for the default account, `account:LABEL`, `session:ID`.
     #[must_use]
     pub fn slot_column(&self) -> String {
-        match &self.slot {
+        match &self.0.parts.slot {
             Slot::Account(label) if label.is_empty() => String::new(),
             Slot::Account(label) => format!("account:{label}"),
             Slot::Session(id) => format!("session:{id}"),
@@ -141,7 +172,34 @@ impl TokenKey {
     /// Is it a grant (rather than a session)?
     #[must_use]
     pub fn is_account(&self) -> bool {
-        matches!(self.slot, Slot::Account(_))
+        matches!(self.0.parts.slot, Slot::Account(_))
+    }
+}
+
+impl PartialEq for TokenKey {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.0.hash == other.0.hash && self.0.parts == other.0.parts)
+    }
+}
+
+impl Eq for TokenKey {}
+
+impl Hash for TokenKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0.hash);
+    }
+}
+
+impl Ord for TokenKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.parts.cmp(&other.0.parts)
+    }
+}
+
+impl PartialOrd for TokenKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -164,11 +222,11 @@ fn part(name: &str, value: &str, may_be_empty: bool) -> Result<Arc<str>> {
 
 impl fmt::Display for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.owner {
-            Owner::App => write!(f, "{} (app)", self.client)?,
-            Owner::User(owner) => write!(f, "{} of {owner:?}", self.client)?,
+        match &self.0.parts.owner {
+            Owner::App => write!(f, "{} (app)", self.0.parts.client)?,
+            Owner::User(owner) => write!(f, "{} of {owner:?}", self.0.parts.client)?,
         }
-        match &self.slot {
+        match &self.0.parts.slot {
             Slot::Account(label) if label.is_empty() => Ok(()),
             Slot::Account(label) => write!(f, ", account {label:?}"),
             // A session id is worth a session only inside a sealed cookie; still, only its head is shown.
