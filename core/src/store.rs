@@ -5,13 +5,15 @@
 //! [`StoreError::Unsupported`], and [`Capabilities`] says what is there. `tokenkeep-testing` has the trials that every
 //! store must pass.
 
+mod bytes;
 mod page;
 
 use std::{
     borrow::Cow, error::Error as StdError, fmt, pin::Pin, str::FromStr, sync::Arc, time::Duration,
 };
 
-use async_trait::async_trait;
+/// For implementing the traits of this module.
+pub use async_trait::async_trait;
 use tokio_stream::Stream;
 
 use crate::{Error, ErrorCode, Phase, Timestamp, TokenKey};

@@ -98,10 +98,7 @@ impl Keeper {
 
     /// The header of the login's own token, if it is ready in memory.
     pub(crate) fn ready_header(&self, key: &TokenKey) -> Option<HeaderValue> {
-        let entry = self.0.snapshots.get(key)?;
-        self.0
-            .snapshots
-            .ready(&entry, &Target::default(), self.0.clock.monotonic())
+        self.0.snapshots.ready_login(key, self.0.clock.monotonic())
     }
 
     /// The header of a token that has to be looked up or renewed first.

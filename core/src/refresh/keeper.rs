@@ -434,7 +434,7 @@ impl Keeper {
                 Err(StoreError::Conflict) => tried = Some((record.version, outcome)),
                 Err(error) => {
                     failures += 1;
-                    if failures >= 3 || matches!(error, StoreError::Unsupported { .. }) {
+                    if failures >= 3 || !matches!(error, StoreError::Unavailable { .. }) {
                         return Err(self.store_error(key, error));
                     }
                     tried = Some((record.version, outcome));

@@ -33,6 +33,8 @@ pub(crate) struct Held {
     expires: Option<Duration>,
     /// The monotonic time from which on it is renewed in the background.
     refresh_at: Option<Duration>,
+    /// The earlier of the two: until then it is handed out without a thought.
+    ready_until: Duration,
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) issued_generation: u64,
 }
@@ -174,6 +176,7 @@ impl Snapshot {
                     .map_or_else(|| at.since(now), |issued| at.since(issued));
                 expires.saturating_sub(point.before_expiry(lifetime))
             });
+            let refresh_at = refresh_at.filter(|_| header.refreshable);
             let text = access.token.expose();
             let material = match &access.credential {
                 Credential::Bearer => {
@@ -192,12 +195,19 @@ impl Snapshot {
                     access.expires_at
                 },
                 expires,
-                refresh_at: refresh_at.filter(|_| header.refreshable),
+                refresh_at,
+                ready_until: [expires, refresh_at]
+                    .into_iter()
+                    .flatten()
+                    .min()
+                    .unwrap_or(Duration::MAX),
                 scopes: access.scopes.clone(),
                 issued_generation: access.issued_generation,
             })
         };
-        let payload = record.payload();
+        let payload = record
+            .payload()
+            .filter(|_| header.state != State::LoggedOut);
         let mut tokens: Vec<Held> = payload
             .map(|payload| payload.access_tokens.iter().filter_map(held).collect())
             .unwrap_or_default();
@@ -433,12 +443,25 @@ impl Snapshots {
         if !self.trusted(entry, snapshot, monotonic) {
             return None;
         }
-        let held = snapshot.usable(target, Need::default(), monotonic)?;
-        if held.wants_refresh(monotonic) {
-            None
+        let held = if target.is_login() {
+            snapshot.login.as_ref()?
         } else {
+            snapshot.others.iter().find(|held| held.target == *target)?
+        };
+        if monotonic < held.ready_until {
             held.bearer().cloned()
+        } else {
+            None
         }
+    }
+
+    /// The same for the login's own token of a key.
+    pub(crate) fn ready_login(&self, key: &TokenKey, monotonic: Duration) -> Option<HeaderValue> {
+        let shard = self
+            .shard(key)
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.ready(shard.get(key)?, &Target::default(), monotonic)
     }
 
     /// Nothing can be trusted any more until it is looked at again.
