@@ -1,9 +1,136 @@
-//! OAuth 2.0 and OpenID Connect clients that keep their tokens.
+//! OAuth 2.0 and OpenID Connect clients that keep their tokens: log users in with any provider, keep their tokens in your
+//! database, refresh each once for the whole fleet, hear of every change, log users out.
+//!
+//! # The few things there are
+//!
+//! | | |
+//! |---|---|
+//! | [`OAuth`] | the registry: the clients of an application, its store, and everything they share |
+//! | [`Registration`] | what is said of a client in code; the rest comes from the settings ([`Env`], [`Settings`]) |
+//! | [`Client`] | one registered client: starts logins, reads callbacks, validates ID tokens |
+//! | [`Grant`] | what somebody has granted at a client: its token, API calls, refresh, revocation |
+//! | [`TokenKey`] | under which a grant or session is kept: client, owner, slot |
+//! | [`TokenUpdates`] | the stream of what was committed, in all processes |
+//! | [`Hook`] | where the application takes part, and may refuse |
+//! | [`store`] | the contract of a store |
+//! | [`Error`] | what went wrong, in which phase, and what to do about it: [`ErrorCode`] is the table |
+//!
+//! # Building a registry
+//!
+//! ```
+//! # #[cfg(feature = "memory")] {
+//! use tokenkeep::{MemoryStore, OAuth, Registration, Settings};
+//!
+//! let settings = Settings::from_iter([("EXAMPLE_CLIENT_ID", "my-app"), ("EXAMPLE_CLIENT_SECRET", "from a safe place")]);
+//! let oauth = OAuth::builder()
+//!     .store(MemoryStore::new())
+//!     .register(Registration::openid("example", "https://accounts.example.com").scopes(["openid", "email"]))
+//!     .config(settings)
+//!     .build()?;
+//! assert_eq!(oauth.client_names(), ["example"]);
+//! # }
+//! # Ok::<(), tokenkeep::Error>(())
+//! ```
+//!
+//! There is no default store, and a store that leaves the process needs a [`KeyRing`]; `build()` says which line is missing.
+//!
+//! # Logging in without a web framework
+//!
+//! A web hook does this for you (`tokenkeep::axum::routes` with the feature `axum`); by hand it is four steps:
+//!
+//! ```no_run
+//! # async fn handler(oauth: tokenkeep::OAuth, cookie_header: &str, query: &str) -> tokenkeep::Result<()> {
+//! use tokenkeep::{BrowserCookies, CallbackParams};
+//!
+//! let client = oauth.client("example")?;
+//! let cookies = BrowserCookies::parse([cookie_header]);
+//!
+//! // 1. Send the browser away, with the sealed flow as a cookie.
+//! let redirect = client
+//!     .authorize_redirect("https://app.example/callback/example")
+//!     .return_to("/inbox")
+//!     .cookies(&cookies)
+//!     .await?;
+//! let _ = (redirect.url, redirect.cookies.iter().map(|cookie| cookie.to_header()));
+//!
+//! // 2. Read the answer: everything is checked, nothing is kept.
+//! let params = CallbackParams::parse(query)?;
+//! let returned = client.authorize_access_token(&params, &cookies, Some("https://app.example/callback/example")).await;
+//! let login = returned.login?;
+//!
+//! // 3. Say whose it is, and keep it.
+//! let owner = login.default_owner()?;
+//! let kept = oauth.keep_login(&login, &owner, None).await?;
+//!
+//! // 4. Set `kept.cookies`; from then on, the browser has a session.
+//! let session = oauth.session(&cookies).await?;
+//! # let _ = (kept, session);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Calling APIs
+//!
+//! ```no_run
+//! # async fn call(oauth: tokenkeep::OAuth) -> tokenkeep::Result<()> {
+//! let grant = oauth.client("example")?.owner("42");
+//! let answer = grant.post("files").json("a file").await?;
+//! assert!(answer.status().is_success());
+//!
+//! // For a hot path: the header, without a look-up.
+//! let kept = grant.kept()?;
+//! let header = kept.header().await?;
+//! # let _ = header;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A path is relative to the client's `api_base_url`. A token is sent to that origin and to those that the registration
+//! allows, and to no other, whatever an API redirects to. A 401 renews the token once and repeats the request.
+//!
+//! # Hearing of changes
+//!
+//! [`OAuth::token_updates`] is a stream of [`TokenUpdate`]s: what was committed, in this process and, where the store has a
+//! change feed, in all others. It can neither fail nor delay anything; who is too slow is told that something was missed.
+//! What may refuse or change something is a [`Hook`].
+//!
+//! # Moving in with tokens of your own
+//!
+//! ```no_run
+//! # async fn adopt(oauth: tokenkeep::OAuth, access: String, refresh: String, expires: i64) -> tokenkeep::Result<()> {
+//! use tokenkeep::{Timestamp, Token, TokenKey};
+//!
+//! let token = Token::builder(access).refresh(refresh).expires_at(Timestamp::from_secs(expires)).build()?;
+//! oauth.adopt(TokenKey::new("example", "42")?, token).await?; // only if nothing is kept; safe to call twice
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Shutting down
+//!
+//! [`OAuth::drain`] waits for refreshes and commits that are under way.
+//!
+//! # Features
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `memory` | `MemoryStore` |
+//! | `sqlite` | `SqliteStore`, and `sql` with sqlx |
+//! | `axum` | the module `axum`: routes, extractors, sealed sessions |
+//! | `rustls` (default) | TLS by rustls |
+//! | `native-tls` | TLS by the platform's library |
 
-#[cfg(feature = "axum")]
-pub use tokenkeep_axum as axum;
 pub use tokenkeep_core::*;
 #[cfg(feature = "memory")]
 pub use tokenkeep_memory::MemoryStore;
 #[cfg(feature = "sqlite")]
 pub use tokenkeep_sql::{self as sql, SqliteStore};
+
+/// Login routes, extractors and sealed sessions for axum.
+#[cfg(feature = "axum")]
+pub use tokenkeep_axum as axum;
+
+/// The programs of the README compile.
+#[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

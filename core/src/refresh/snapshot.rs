@@ -23,18 +23,19 @@ use crate::{
     token::{AccessToken, Credential, GrantId, Payload, Record, Secret, State, Target},
 };
 
-/// An access token, ready to be sent.
+/// An access token, ready to be sent. What the hot path reads stands first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Held {
-    pub(crate) target: Target,
+    /// The earlier of expiry and refresh: until then it is handed out without a thought.
+    ready_until: Duration,
     material: Material,
-    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) target: Target,
     /// The monotonic time at which it expires.
     expires: Option<Duration>,
     /// The monotonic time from which on it is renewed in the background.
     refresh_at: Option<Duration>,
-    /// The earlier of the two: until then it is handed out without a thought.
-    ready_until: Duration,
+    pub(crate) expires_at: Option<Timestamp>,
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) issued_generation: u64,
 }
@@ -99,9 +100,14 @@ impl Held {
     }
 }
 
-/// A record as this process last saw it.
+/// A record as this process last saw it. What the hot path reads stands first.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Snapshot {
+    pub(crate) seen: Seen,
+    /// The login's own token: nearly always the only one.
+    login: Option<Held>,
+    others: Vec<Held>,
     pub(crate) grant_id: GrantId,
     pub(crate) generation: u64,
     pub(crate) version: Version,
@@ -109,14 +115,10 @@ pub(crate) struct Snapshot {
     pub(crate) refreshable: bool,
     /// The monotonic time before which nobody asks the provider.
     pub(crate) not_before: Option<Duration>,
-    /// The login's own token: nearly always the only one.
-    login: Option<Held>,
-    others: Vec<Held>,
     /// Another process sealed it with a key that this one lacks.
     pub(crate) key_missing: bool,
     /// What a session keeps; grants keep nothing here.
     pub(crate) session: Option<Arc<Payload>>,
-    pub(crate) seen: Seen,
 }
 
 /// What a look at the store knew when it began.
@@ -272,8 +274,9 @@ pub(crate) struct Forced {
     pub(crate) pause: Duration,
 }
 
-/// Everything a process holds of one key.
+/// Everything a process holds of one key. What the hot path reads stands first.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(crate) struct Entry {
     snapshot: ArcSwapOption<Snapshot>,
     hints: AtomicU64,
