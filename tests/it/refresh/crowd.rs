@@ -7,10 +7,10 @@ use tokenkeep_testing::{Endpoint, Fault, Gate, Provider, Rotation};
 use crate::world::{World, alice, next_of, on_every_store, soon};
 
 /// A cheap way to scatter: nothing depends on how well.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
         self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
