@@ -111,6 +111,14 @@ impl Faulty {
             .unwrap();
     }
 
+    /// Waits until nobody follows it any more.
+    pub(crate) async fn unfollowed(&self) {
+        let mut feeds = self.state.feeds.subscribe();
+        crate::world::soon(feeds.wait_for(|feeds| *feeds == 0))
+            .await
+            .unwrap();
+    }
+
     /// Hides what the store can do.
     pub(crate) fn limited_to(self, change: impl FnOnce(&mut Capabilities)) -> Self {
         change(&mut self.state.capabilities.lock().unwrap());
@@ -217,7 +225,36 @@ impl TokenStore for Faulty {
         let changes = self
             .call(Method::Changes, self.inner.changes(since))
             .await?;
-        self.state.feeds.send_modify(|feeds| *feeds += 1);
-        Ok(changes)
+        Ok(Box::pin(Followed::new(Arc::clone(&self.state), changes)))
+    }
+}
+
+/// A change feed that is counted as long as somebody holds it.
+struct Followed {
+    state: Arc<State>,
+    changes: Changes,
+}
+
+impl Followed {
+    fn new(state: Arc<State>, changes: Changes) -> Self {
+        state.feeds.send_modify(|feeds| *feeds += 1);
+        Self { state, changes }
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.state.feeds.send_modify(|feeds| *feeds -= 1);
+    }
+}
+
+impl tokio_stream::Stream for Followed {
+    type Item = Change;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Change>> {
+        self.changes.as_mut().poll_next(context)
     }
 }
