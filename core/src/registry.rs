@@ -62,9 +62,10 @@ impl OAuth {
     /// # Errors
     /// As [`OAuthBuilder::build`]; `invalid_configuration` if it was initialised before.
     pub fn init(&self, mut builder: OAuthBuilder) -> Result<()> {
-        let waiting = std::mem::take(&mut *self.waiting());
-        for registration in waiting {
-            builder = builder.register(registration);
+        // Held to the end: what is registered meanwhile finds the registry ready. If it fails, it can be tried again.
+        let mut waiting = self.waiting();
+        for registration in waiting.iter() {
+            builder = builder.register(registration.clone());
         }
         let ready = builder.ready()?;
         self.0.ready.set(ready).map_err(|_| {
@@ -73,7 +74,9 @@ impl OAuth {
                 Phase::Configure,
                 "the registry was initialised before",
             )
-        })
+        })?;
+        waiting.clear();
+        Ok(())
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Registration>> {
@@ -100,10 +103,10 @@ impl OAuth {
     /// [`replace`](Self::replace).
     pub fn register(&self, registration: impl Into<Registration>) -> Result<()> {
         let registration = registration.into();
+        let mut waiting = self.waiting();
         if let Some(ready) = self.0.ready.get() {
             return ready.clients().register(registration, false);
         }
-        let mut waiting = self.waiting();
         if waiting
             .iter()
             .any(|other| other.name() == registration.name())
@@ -120,10 +123,10 @@ impl OAuth {
     /// `invalid_configuration` for what cannot be used.
     pub fn replace(&self, registration: impl Into<Registration>) -> Result<()> {
         let registration = registration.into();
+        let mut waiting = self.waiting();
         if let Some(ready) = self.0.ready.get() {
             return ready.clients().register(registration, true);
         }
-        let mut waiting = self.waiting();
         waiting.retain(|other| other.name() != registration.name());
         waiting.push(registration);
         Ok(())

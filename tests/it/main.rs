@@ -6,4 +6,7 @@
     reason = "a test fails by them"
 )]
 
+mod faulty;
+mod refresh;
 mod stores;
+mod world;

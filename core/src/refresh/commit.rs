@@ -71,9 +71,16 @@ impl Commit<'_> {
                 self.committed(&record, &answer, &answered, done.now, recovered, served)
                     .await;
             }
+            // The answer of its write was lost, and somebody wrote on top of it: nobody was told yet.
+            (Outcome::Mine, Some(record)) => {
+                self.committed(&record, &answer, &answered, done.now, false, served)
+                    .await;
+            }
             (Outcome::Gone, _) => self.lost(answered.refresh_token, true, done.now),
-            (Outcome::Superseded, _) => self.lost(answered.refresh_token, false, done.now),
-            (Outcome::Mine | Outcome::Done { .. }, _) => {}
+            (Outcome::Superseded | Outcome::Replaced, _) => {
+                self.lost(answered.refresh_token, false, done.now);
+            }
+            (Outcome::Mine | Outcome::Done { .. }, None) => {}
         }
         Ok(())
     }

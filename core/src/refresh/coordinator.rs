@@ -36,6 +36,22 @@ struct Flight {
     landing: watch::Receiver<Landing>,
 }
 
+impl Flight {
+    fn is(&self, other: &Self) -> bool {
+        self.landing.same_channel(&other.landing)
+    }
+
+    /// Can somebody new wait for it? A failure is for those who asked before it.
+    fn can_be_joined(&self) -> bool {
+        self.landing.has_changed().is_ok() && !matches!(&*self.landing.borrow(), Some(Err(_)))
+    }
+
+    /// Waits until its task is over.
+    async fn ended(mut self) {
+        let _ = self.landing.wait_for(|_| false).await;
+    }
+}
+
 /// How a snapshot's token is handed out.
 pub(crate) type Held<T> = fn(&super::snapshot::Held) -> T;
 
@@ -52,6 +68,7 @@ impl Keeper {
     ) -> Result<T> {
         let entry = self.0.snapshots.entry(key);
         let mut last: Option<Arc<Error>> = None;
+        let mut landed: Option<Flight> = None;
         // A flight for another target, or one that vanished, is no answer: join the next.
         for _ in 0..16 {
             let known = entry.latest();
@@ -84,9 +101,14 @@ impl Keeper {
             if let Some(error) = last {
                 return Err(error.duplicate());
             }
-            last = self
-                .land(self.flight(key, &entry, target, need), target)
-                .await;
+            let flight = self.flight(key, &entry, target, need);
+            // It brought what it had to bring, and that does not fit: the next one starts when it is over.
+            if landed.as_ref().is_some_and(|landed| landed.is(&flight)) {
+                flight.ended().await;
+                continue;
+            }
+            last = self.land(flight.clone(), target).await;
+            landed = Some(flight);
         }
         Err(Error::new(
             ErrorCode::RefreshUnavailable,
@@ -165,10 +187,7 @@ impl Keeper {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = flights
-            .get(key)
-            .filter(|flight| flight.landing.has_changed().is_ok())
-        {
+        if let Some(flight) = flights.get(key).filter(|flight| flight.can_be_joined()) {
             return flight.clone();
         }
         let (sender, landing) = watch::channel(None);
@@ -217,13 +236,13 @@ impl Keeper {
             Some(Err(error)) if flight.target == *target => Some(error),
             Some(Err(_)) => {
                 // It was for another target: wait until it makes room.
-                let _ = flight.landing.wait_for(|_| false).await;
+                flight.ended().await;
                 None
             }
             _ => {
                 // Good news; a commit may still be pending. If the snapshot does not fit, the next flight is ours.
                 if flight.target != *target {
-                    let _ = flight.landing.wait_for(|_| false).await;
+                    flight.ended().await;
                 }
                 None
             }

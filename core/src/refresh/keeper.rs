@@ -382,7 +382,7 @@ impl Keeper {
             }) {
                 tracing::debug!(%key, %version, "the answer of a write was lost; it had been applied");
                 if let Some(record) = &look.record {
-                    self.installed(key, &entry, record, &look);
+                    entry.install(self.snapshot_of(key, record, now, look.seen));
                 }
                 return Ok(Done {
                     outcome,
@@ -423,7 +423,8 @@ impl Keeper {
                             record.header.state == State::LoggedOut,
                         );
                     }
-                    self.installed(key, &entry, &record, &look);
+                    let seen = entry.written(look.seen);
+                    entry.install(self.snapshot_of(key, &record, now, seen));
                     return Ok(Done {
                         outcome,
                         record: Some(record),
@@ -448,10 +449,6 @@ impl Keeper {
             "too many conflicts",
         )
         .with_client(key.client()))
-    }
-
-    fn installed(&self, key: &TokenKey, entry: &Entry, record: &Record, look: &Look) {
-        entry.install(self.snapshot_of(key, record, look.now, look.seen));
     }
 
     fn remember_recent(&self, entry: &Entry, record: StoredRecord, logged_out: bool) {

@@ -51,7 +51,11 @@ impl Keeper {
                     }
                     return Ok(());
                 }
+                // The answer of its write was lost, and somebody wrote on top of it: nobody was told yet.
                 LoginOutcome::Mine => {
+                    if let Some(record) = &done.record {
+                        self.told_login(key, record, &login, done.now, None).await;
+                    }
                     return Ok(());
                 }
                 LoginOutcome::Superseded => {

@@ -232,6 +232,18 @@ impl Snapshot {
         }
     }
 
+    /// Does it stay in the place of another one? Of one generation the later look counts; a logout is the end of its grant
+    /// (G4), whatever generation was being committed meanwhile.
+    fn beats(&self, new: &Self) -> bool {
+        let ended = |snapshot: &Self| snapshot.state == State::LoggedOut;
+        if self.grant_id == new.grant_id && ended(self) != ended(new) {
+            return ended(self);
+        }
+        let look = |snapshot: &Self| (snapshot.seen.hints, snapshot.seen.at);
+        self.generation > new.generation
+            || (self.generation == new.generation && look(self) > look(new))
+    }
+
     /// The token for a target that fits the need, if it may be sent at this time.
     pub(crate) fn usable(&self, target: &Target, need: Need, monotonic: Duration) -> Option<&Held> {
         if self.state == State::LoggedOut {
@@ -299,16 +311,30 @@ impl Entry {
     /// Installs a snapshot unless it is older than what is there. Answers what is there then.
     pub(crate) fn install(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         let new = Arc::new(snapshot);
-        self.snapshot.rcu(|old| match old {
-            Some(old) if old.generation > new.generation => Some(Arc::clone(old)),
-            // Of one generation, the later look wins.
-            Some(old) if old.generation == new.generation && old.seen.at > new.seen.at => {
-                Some(Arc::clone(old))
-            }
+        let old = self.snapshot.rcu(|old| match old {
+            Some(old) if old.beats(&new) => Some(Arc::clone(old)),
             _ => Some(Arc::clone(&new)),
         });
-        self.changed.notify_waiters();
+        // Whoever waits has looked itself: what it saw then is no reason to look again.
+        if old.is_none_or(|old| old.version != new.version && !old.beats(&new)) {
+            self.changed.notify_waiters();
+        }
         self.latest().unwrap_or(new)
+    }
+
+    /// What a look may claim to know once this process has written on its ground: a look that began before the write ended
+    /// can neither replace what was written nor be trusted.
+    pub(crate) fn written(&self, look: Seen) -> Seen {
+        let hints = self.hints.fetch_add(1, Ordering::AcqRel);
+        if hints == look.hints {
+            Seen {
+                hints: hints + 1,
+                ..look
+            }
+        } else {
+            // Somebody else may have written on top of it.
+            look
+        }
     }
 
     /// Forgets the snapshot: there is no row.

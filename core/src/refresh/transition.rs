@@ -352,8 +352,10 @@ pub(crate) enum Commit {
     Mine,
     /// The generation is another one by now.
     Superseded,
-    /// Another grant stands there, or the grant is logged out (G4): the new refresh token ends up nowhere.
+    /// The grant is logged out, or its row is gone (G4): the new refresh token ends up nowhere.
     Gone,
+    /// Another grant stands there: the new refresh token ends up nowhere, and the new login's must live.
+    Replaced,
 }
 
 /// Commits an answer on the generation alone; **not** fenced, and allowed over a `NeedsLogin` of the same generation.
@@ -371,7 +373,10 @@ pub(crate) fn commit(
     let Some(record) = row else {
         return Move::Stay(Commit::Gone);
     };
-    if record.header.grant_id != line.grant_id || record.header.state == State::LoggedOut {
+    if record.header.grant_id != line.grant_id {
+        return Move::Stay(Commit::Replaced);
+    }
+    if record.header.state == State::LoggedOut {
         return Move::Stay(Commit::Gone);
     }
     if record.header.commit_id.as_deref() == Some(attempt) {

@@ -534,7 +534,11 @@ fn logout_and_a_new_grant_win_over_a_commit() {
         at(201),
     ))
     .0;
-    for row in [None, Some(&out), Some(&anew)] {
+    for (row, expected) in [
+        (None, Commit::Gone),
+        (Some(&out), Commit::Gone),
+        (Some(&anew), Commit::Replaced),
+    ] {
         let outcome = stayed(commit(
             row,
             line,
@@ -543,7 +547,7 @@ fn logout_and_a_new_grant_win_over_a_commit() {
             &answer(Some("r1")),
             at(202),
         ));
-        assert_eq!(outcome, Commit::Gone);
+        assert_eq!(outcome, expected);
     }
 }
 

@@ -52,7 +52,9 @@ impl Gate {
         self.state.send_modify(|state| state.open = true);
     }
 
-    pub(super) async fn pass(&self) {
+    /// Comes to the gate and waits until it is open: for a test's own stand-ins, which want to be held as the provider's
+    /// requests are.
+    pub async fn pass(&self) {
         self.state.send_modify(|state| state.arrived += 1);
         self.until(|state| state.open).await;
     }

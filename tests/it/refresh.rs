@@ -1,0 +1,13 @@
+//! The promises of the refresh protocol, G1 to G8, over real stores and a real token endpoint.
+
+mod answers;
+mod app;
+mod crowd;
+mod events;
+mod fleet;
+mod hooks;
+mod identity;
+mod lifecycle;
+mod losses;
+mod races;
+mod store_faults;

@@ -1,0 +1,108 @@
+//! The application's own tokens: client credentials, one request for the fleet.
+
+use tokenkeep::{Action, ErrorCode};
+use tokenkeep_testing::{Endpoint, Fault, Provider};
+
+use crate::world::{CLIENT, on_every_store, refused, soon};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_of_the_application_is_asked_for_once_by_the_whole_fleet() {
+    on_every_store(Provider::builder, async |world| {
+        let (one, two) = (world.oauth(), world.second().await);
+        let asked = || world.provider.token_requests("client_credentials");
+        let crowd = async || {
+            let mut generations = Vec::new();
+            let callers: Vec<_> = (0..40)
+                .map(|n| {
+                    let oauth = if n % 2 == 0 { &one } else { &two.0 };
+                    let app = oauth.client(CLIENT).unwrap().app();
+                    tokio::spawn(async move { app.token().await })
+                })
+                .collect();
+            for caller in callers {
+                generations.push(soon(caller).await.unwrap().unwrap().generation());
+            }
+            generations.dedup();
+            assert_eq!(generations.len(), 1);
+            generations[0]
+        };
+        let first = crowd().await;
+        assert_eq!(asked(), 1);
+        assert_eq!(crowd().await, first, "kept");
+        assert_eq!(asked(), 1);
+        world.advance(std::time::Duration::from_secs(301));
+        let second = crowd().await;
+        assert_eq!(second, first + 1);
+        assert_eq!(asked(), 2);
+
+        let answer = one.client(CLIENT).unwrap().app().get("me").await.unwrap();
+        assert_eq!(answer.status(), 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_for_two_targets_stand_side_by_side() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let app = oauth.client(CLIENT).unwrap().app();
+        let invoices = app.clone().scopes(["invoices"]);
+        let orders = app.clone().scopes(["orders"]);
+        for _ in 0..2 {
+            for (grant, path, other) in [
+                (&invoices, "scope/invoices", "scope/orders"),
+                (&orders, "scope/orders", "scope/invoices"),
+            ] {
+                assert_eq!(grant.get(path).await.unwrap().status(), 200);
+                refused(grant.get(other).await, ErrorCode::InsufficientScope);
+            }
+        }
+        assert_eq!(world.provider.token_requests("client_credentials"), 2);
+        let (one, two) = tokio::join!(invoices.refresh(), orders.refresh());
+        let both = [one, two];
+        assert!(both.iter().all(Result::is_ok), "{both:?}");
+        assert_eq!(world.provider.token_requests("client_credentials"), 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_the_provider_refuses_is_to_be_configured() {
+    on_every_store(Provider::builder, async |world| {
+        let registration = world.registration().client_secret("another");
+        let oauth = world
+            .bare(&world.store)
+            .register(registration)
+            .build()
+            .unwrap();
+        let mut updates = oauth.token_updates().unwrap();
+        let app = oauth.client(CLIENT).unwrap().app();
+        let error = refused(app.token().await, ErrorCode::ProviderError);
+        assert_eq!(error.action(), &Action::Configure);
+        let said = error.provider().unwrap();
+        assert_eq!(said.error.as_deref(), Some("invalid_client"));
+        assert_eq!(
+            crate::world::next(&mut updates).await.kind(),
+            "provider_degraded"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_throttled_application_waits() {
+    let world = crate::world::World::new().await;
+    let oauth = world.oauth();
+    let app = oauth.client(CLIENT).unwrap().app();
+    let wait = Some(std::time::Duration::from_secs(7));
+    let fault = Fault::TooManyRequests { retry_after: wait };
+    world.provider.faults().on(Endpoint::Token, fault).times(1);
+    assert_eq!(
+        refused(app.token().await, ErrorCode::ProviderError).retry_after(),
+        wait
+    );
+    refused(app.token().await, ErrorCode::RefreshUnavailable);
+    assert_eq!(world.provider.token_requests("client_credentials"), 1);
+    world.advance(wait.unwrap());
+    app.token().await.unwrap();
+}
