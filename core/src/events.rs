@@ -17,7 +17,7 @@ use tokio_stream::{
 };
 
 use crate::{
-    ErrorCode, GrantId, NeedsLoginCause, Result, Secret, Timestamp, Token, TokenKey,
+    ErrorCode, GrantId, NeedsLoginCause, Owner, Result, Secret, Timestamp, Token, TokenKey,
     refresh::WeakKeeper,
 };
 
@@ -291,6 +291,7 @@ impl Events {
         TokenUpdates {
             stream: BroadcastStream::new(self.0.subscribe()),
             client: None,
+            owner: None,
             key: None,
         }
     }
@@ -304,6 +305,7 @@ impl Events {
 pub struct TokenUpdates {
     stream: BroadcastStream<TokenUpdate>,
     client: Option<String>,
+    owner: Option<String>,
     key: Option<TokenKey>,
 }
 
@@ -312,6 +314,13 @@ impl TokenUpdates {
     #[must_use]
     pub fn client(mut self, name: impl Into<String>) -> Self {
         self.client = Some(name.into());
+        self
+    }
+
+    /// Only what is about one owner's grants and sessions.
+    #[must_use]
+    pub fn owner(mut self, owner: impl Into<String>) -> Self {
+        self.owner = Some(owner.into());
         self
     }
 
@@ -326,12 +335,17 @@ impl TokenUpdates {
         match update {
             TokenUpdate::Resync { .. } => true,
             TokenUpdate::ProviderDegraded { client, .. } => {
-                self.key.is_none() && self.client.as_ref().is_none_or(|wanted| wanted == client)
+                self.key.is_none()
+                    && self.owner.is_none()
+                    && self.client.as_ref().is_none_or(|wanted| wanted == client)
             }
             other => other.key().is_some_and(|key| {
                 self.client
                     .as_ref()
                     .is_none_or(|wanted| wanted == key.client())
+                    && self.owner.as_ref().is_none_or(
+                        |wanted| matches!(key.owner(), Owner::User(id) if **id == **wanted),
+                    )
                     && self.key.as_ref().is_none_or(|wanted| wanted == key)
             }),
         }

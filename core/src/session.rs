@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     BrowserCookies, Cookie, Error, ErrorCode, IdTokenClaims, Login, LoginKept, LogoutCause, OAuth,
-    Phase, Result, Secret, Target, Timestamp, TokenKey,
+    Phase, Result, Secret, Target, Timestamp, TokenKey, Userinfo,
     client::ClientState,
     refresh::{ClientTerms, Login as NewRecord, TokenSource},
     registry::Ready,
@@ -25,6 +25,8 @@ pub struct Session {
     csrf: Secret,
     payload: Arc<Payload>,
     claims: Option<IdTokenClaims>,
+    userinfo: Option<Userinfo>,
+    until: Timestamp,
 }
 
 impl fmt::Debug for Session {
@@ -58,6 +60,12 @@ impl Session {
     #[must_use]
     pub fn claims(&self) -> Option<&IdTokenClaims> {
         self.claims.as_ref()
+    }
+
+    /// What userinfo said, if it was asked at the login, in at most 16 KiB.
+    #[must_use]
+    pub fn userinfo(&self) -> Option<&Userinfo> {
+        self.userinfo.as_ref()
     }
 
     /// The token that a state-changing request must bring, so that it comes from one of our pages.
@@ -115,6 +123,9 @@ struct CookieContent {
 }
 
 const COOKIE: &str = "tokenkeep-session";
+
+/// How much of userinfo a session keeps: every request reads it.
+const MAX_USERINFO: usize = 16 * 1024;
 
 fn bound(cookie: &str) -> Vec<u8> {
     format!("tokenkeep session\0{cookie}").into_bytes()
@@ -210,6 +221,7 @@ impl OAuth {
             refresh_token: token.refresh_token.clone(),
             id_token: token.id_token.clone(),
             claims: None,
+            userinfo: None,
             access_tokens: vec![access],
             session,
             unknown: Map::new(),
@@ -244,9 +256,17 @@ impl OAuth {
             .map(serde_json::to_value)
             .transpose()
             .map_err(unwritable)?;
+        let userinfo = login
+            .userinfo
+            .as_ref()
+            .map(serde_json::to_value)
+            .transpose()
+            .map_err(unwritable)?
+            .filter(|text| text.as_str().is_some_and(|text| text.len() <= MAX_USERINFO));
         let payload = Payload {
             id_token: login.token.id_token.clone(),
             claims,
+            userinfo,
             ..Payload::default()
         };
         let index = Index {
@@ -282,8 +302,14 @@ impl OAuth {
             owner,
             key,
             csrf: content.csrf,
-            payload: Arc::new(payload),
             claims: login.claims.clone(),
+            userinfo: payload
+                .userinfo
+                .is_some()
+                .then(|| login.userinfo.clone())
+                .flatten(),
+            payload: Arc::new(payload),
+            until,
         };
         Ok((session, cookie))
     }
@@ -314,21 +340,36 @@ impl OAuth {
                     TokenKey::new(&content.client, &content.owner)?.session(&content.session)?;
                 let snapshot = ready.keeper().session(&key).await?;
                 if let Some(payload) = snapshot.and_then(|snapshot| snapshot.session.clone()) {
-                    let claims = payload
-                        .claims
-                        .clone()
-                        .and_then(|claims| serde_json::from_value(claims).ok());
                     return Ok(Some(Session {
                         owner: content.owner,
                         key,
                         csrf: content.csrf,
+                        claims: kept(&payload.claims),
+                        userinfo: kept(&payload.userinfo),
                         payload,
-                        claims,
+                        until: content.until,
                     }));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Is a session that was found earlier still there? Whoever goes on serving it, such as a stream of events, asks now
+    /// and then.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing.
+    pub async fn is_signed_in(&self, session: &Session) -> Result<bool> {
+        let ready = self.ready()?;
+        if session.until <= ready.clock().now() {
+            return Ok(false);
+        }
+        let snapshot = ready.keeper().session(&session.key).await?;
+        Ok(snapshot.is_some_and(|snapshot| snapshot.session.is_some()))
     }
 
     /// Ends a session here, in every process, and says where the browser ends it at the provider. A grant that the provider
@@ -428,6 +469,11 @@ impl OAuth {
         }
         Ok(())
     }
+}
+
+/// Reads what a session keeps.
+fn kept<T: serde::de::DeserializeOwned>(value: &Option<serde_json::Value>) -> Option<T> {
+    T::deserialize(value.as_ref()?).ok()
 }
 
 fn index_of(login: &Login) -> Index {

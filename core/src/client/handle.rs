@@ -63,6 +63,14 @@ impl Client {
         Ok(self.state().await?.resolved.redirect_uri.clone())
     }
 
+    /// What paths of API requests are relative to, if the registration has it.
+    ///
+    /// # Errors
+    /// `unknown_client`.
+    pub async fn api_base_url(&self) -> Result<Option<url::Url>> {
+        Ok(self.state().await?.resolved.api_base_url.clone())
+    }
+
     /// Says to which client an error happened, and where the user logs in again.
     pub(super) fn explained(&self, error: Error) -> Error {
         let url = self

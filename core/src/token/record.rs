@@ -245,6 +245,9 @@ pub(crate) struct Payload {
     /// The ID token's claims, as a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) claims: Option<Value>,
+    /// What userinfo said at the login, in a session's own record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) userinfo: Option<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) access_tokens: Vec<AccessToken>,
     /// The session that renewed this grant last; in a session's own record, what it keeps beside the claims.

@@ -1,7 +1,9 @@
 //! Who is signed in, as an extractor.
 
 use axum::{
-    extract::{FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, Request},
+    extract::{
+        FromRef, FromRequest, FromRequestParts, OptionalFromRequestParts, RawPathParams, Request,
+    },
     http::{HeaderMap, Method, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -22,8 +24,8 @@ const MAX_FORM: usize = 64 * 1024;
 /// none where nobody is signed in.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
-    oauth: OAuth,
-    session: Session,
+    pub(crate) oauth: OAuth,
+    pub(crate) session: Session,
 }
 
 impl SignedIn {
@@ -60,14 +62,16 @@ impl SignedIn {
     }
 
     fn require(found: Option<Self>, headers: &HeaderMap) -> Result<Self, Error> {
-        found.ok_or_else(|| {
-            Error::from(core::Error::new(
-                ErrorCode::NotSignedIn,
-                Phase::Session,
-                "nobody is signed in",
-            ))
-            .answering(headers)
-        })
+        found.ok_or_else(|| Self::nobody(headers))
+    }
+
+    pub(crate) fn nobody(headers: &HeaderMap) -> Error {
+        Error::from(core::Error::new(
+            ErrorCode::NotSignedIn,
+            Phase::Session,
+            "nobody is signed in",
+        ))
+        .answering(headers)
     }
 
     fn check_csrf(&self, brought: Option<&str>, headers: &HeaderMap) -> Result<(), Error> {
@@ -117,6 +121,33 @@ where
             user.check_csrf(csrf_header(&parts.headers), &parts.headers)?;
         }
         Ok(user)
+    }
+}
+
+/// The client's name in a path, `{client}`, registered or not. A name that is not UTF-8 is refused as any other that nobody
+/// has: 404 `unknown_client`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientName(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientName {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let unknown = |what: &str| {
+            Error::from(core::Error::new(
+                ErrorCode::UnknownClient,
+                Phase::Configure,
+                what,
+            ))
+            .answering(&parts.headers)
+        };
+        params
+            .map_err(|_| unknown("the client's name is not UTF-8"))?
+            .iter()
+            .find(|(name, _)| *name == "client")
+            .map(|(_, value)| Self(value.to_owned()))
+            .ok_or_else(|| unknown("the path names no client"))
     }
 }
 

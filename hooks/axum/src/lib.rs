@@ -26,9 +26,10 @@ mod error;
 mod extract;
 mod page;
 mod routes;
+mod updates;
 
 pub use cookies::SetCookies;
 pub use error::{Error, Result};
-pub use extract::{SignedIn, SignedInForm};
+pub use extract::{ClientName, SignedIn, SignedInForm};
 pub use page::wants_page;
 pub use routes::{Routes, routes};

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, Path, RawQuery, State},
+    extract::{DefaultBodyLimit, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -15,9 +15,12 @@ use tokenkeep_core::{
     self as core, BrowserCookies, CallbackParams, Client, ErrorCode, Login, OAuth, Phase, Session,
 };
 
-use crate::{Error, Result, SetCookies, SignedInForm, cookies::browser_cookies, page};
+use crate::{
+    ClientName, Error, Result, SetCookies, SignedIn, SignedInForm, cookies::browser_cookies, page,
+};
 
 type BoxError = Box<dyn StdError + Send + Sync>;
+type LogOutPage = dyn Fn(Option<&Session>) -> Response + Send + Sync;
 type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>
     + Send
     + Sync;
@@ -29,7 +32,7 @@ type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = Result<String, 
 /// | `GET /login/{client}?return_to=/path` | sends the browser to the provider |
 /// | `GET /connect/{client}?return_to=/path` | the same, to add a grant to who is signed in |
 /// | `GET, POST /callback/{client}` | reads the answer, keeps the login, begins a session; people go to `return_to` or `/` |
-/// | `GET /logout` | a page with a button |
+/// | `GET /logout` | a page with a button; for programs `{client, owner, csrf}` |
 /// | `POST /logout` | ends the session here and, where it can be done, at the provider |
 /// | `GET /logged-out/{client}` | the way back from there |
 ///
@@ -39,6 +42,7 @@ pub fn routes(oauth: &OAuth) -> Routes {
     Routes {
         oauth: oauth.clone(),
         owner: None,
+        log_out_page: None,
         prefix: String::new(),
         after_login: "/".into(),
         after_logout: "/".into(),
@@ -51,6 +55,7 @@ pub fn routes(oauth: &OAuth) -> Routes {
 pub struct Routes {
     oauth: OAuth,
     owner: Option<Arc<OwnerOf>>,
+    log_out_page: Option<Arc<LogOutPage>>,
     prefix: String,
     after_login: String,
     after_logout: String,
@@ -78,6 +83,17 @@ impl Routes {
             let owner = owner(login);
             Box::pin(async move { owner.await.map(Into::into).map_err(Into::into) })
         }));
+        self
+    }
+
+    /// Draws the page of `GET /logout`, instead of a plain one: a form that POSTs the session's
+    /// [`csrf`](Session::csrf) token to the same address, or that nobody is signed in.
+    pub fn log_out_page<F, R>(mut self, page: F) -> Self
+    where
+        F: Fn(Option<&Session>) -> R + Send + Sync + 'static,
+        R: IntoResponse,
+    {
+        self.log_out_page = Some(Arc::new(move |session| page(session).into_response()));
         self
     }
 
@@ -301,7 +317,7 @@ fn parameter(query: Option<&str>, name: &str) -> Result<Option<String>> {
 
 async fn log_in(
     State(routes): State<Routes>,
-    Path(client): Path<String>,
+    ClientName(client): ClientName,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -313,10 +329,10 @@ async fn log_in(
 
 async fn connect(
     State(routes): State<Routes>,
-    Path(client): Path<String>,
+    ClientName(client): ClientName,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    user: crate::SignedIn,
+    user: SignedIn,
 ) -> Result<Response> {
     routes
         .start(
@@ -331,7 +347,7 @@ async fn connect(
 
 async fn callback_query(
     State(routes): State<Routes>,
-    Path(client): Path<String>,
+    ClientName(client): ClientName,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -344,7 +360,7 @@ async fn callback_query(
 
 async fn callback_form(
     State(routes): State<Routes>,
-    Path(client): Path<String>,
+    ClientName(client): ClientName,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response> {
@@ -354,15 +370,28 @@ async fn callback_form(
         .map_err(|error| error.answering(&headers))
 }
 
-async fn log_out_page(State(routes): State<Routes>, headers: HeaderMap) -> Result<Response> {
-    let session = routes
-        .oauth
-        .session(&browser_cookies(&headers))
-        .await
-        .map_err(|error| Error::from(error).answering(&headers))?;
-    let action = format!("{}/logout", routes.prefix);
+async fn log_out_page(
+    State(routes): State<Routes>,
+    headers: HeaderMap,
+    user: Option<SignedIn>,
+) -> Result<Response> {
+    let session = user.as_ref().map(SignedIn::session);
+    let page = match (session, &routes.log_out_page) {
+        (Some(session), _) if wants_json(&headers) => Json(json!({
+            "client": session.client(),
+            "owner": session.owner(),
+            "csrf": session.csrf(),
+        }))
+        .into_response(),
+        (None, _) if wants_json(&headers) => return Err(SignedIn::nobody(&headers)),
+        (session, Some(page)) => page(session),
+        (session, None) => {
+            let action = format!("{}/logout", routes.prefix);
+            Html(page::log_out(session, &action)).into_response()
+        }
+    };
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((no_store, Html(page::log_out(session.as_ref(), &action))).into_response())
+    Ok((no_store, page).into_response())
 }
 
 async fn log_out(
@@ -384,7 +413,7 @@ async fn log_out(
 
 async fn logged_out(
     State(routes): State<Routes>,
-    Path(client): Path<String>,
+    ClientName(client): ClientName,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use super::builder::Rotation;
+use super::{builder::Rotation, state::random_token};
 
 /// How a confidential client authenticates at the token endpoint (RFC 6749 section 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,11 @@ impl TestClient {
             secret: Some(secret.into()),
             ..Self::public(id)
         }
+    }
+
+    /// The same with a random secret: see [`secret`](Self::secret).
+    pub fn with_random_secret(id: impl Into<String>) -> Self {
+        Self::confidential(id, random_token(24))
     }
 
     /// A client without a secret. It must use PKCE.
@@ -88,7 +93,9 @@ impl TestClient {
         &self.id
     }
 
-    pub(super) fn secret(&self) -> Option<&str> {
+    /// Its secret, for the configuration of the application; none for a public client.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
         self.secret.as_deref()
     }
 

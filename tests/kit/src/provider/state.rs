@@ -50,9 +50,7 @@ impl Shared {
     pub(super) fn new(builder: ProviderBuilder, issuer: String, port: u16, keys: KeySet) -> Self {
         let mut clients = builder.clients;
         if clients.is_empty() {
-            clients.push(
-                TestClient::confidential("tokenkeep", random_token(24)).any_loopback_redirect_uri(),
-            );
+            clients.push(TestClient::with_random_secret("tokenkeep").any_loopback_redirect_uri());
         }
         let settings = Settings {
             clients,
