@@ -232,6 +232,7 @@ impl AuthorizeOptions {
                 return_to: self.return_to.map(ReturnTo::into_string),
                 connect: self.connect,
                 flow_data: self.flow_data,
+                data_in_store: false,
                 max_age,
                 acr_values,
                 scopes,

@@ -50,6 +50,9 @@ pub(crate) struct Flow {
     /// The application's own data.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub(crate) flow_data: Value,
+    /// The application's data is too large for a cookie: it waits in the store, sealed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) data_in_store: bool,
     /// In seconds; to be enforced on the ID token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) max_age: Option<u64>,

@@ -116,7 +116,8 @@ impl AuthorizeRedirect {
         self
     }
 
-    /// The application's own data (a tenant, a plan); it travels sealed.
+    /// The application's own data (a tenant, a plan), up to 64 KiB; it travels sealed, in the flow's cookie or, if it is too
+    /// large for one, through the store.
     pub fn flow_data(mut self, data: Value) -> Self {
         self.options.flow_data = data;
         self
@@ -154,7 +155,16 @@ impl AuthorizeRedirect {
             self.options
                 .authorize(&state.resolved, endpoint.as_ref(), issuer.as_deref(), now)?;
         let flows = oauth.flow_cookies(&base);
-        let cookie = flows.seal(&authorization.flow)?;
+        let cookie = match flows.seal(&authorization.flow) {
+            Ok(cookie) => cookie,
+            Err(too_large) => {
+                let flow = oauth
+                    .park_flow_data(authorization.flow)
+                    .await?
+                    .ok_or(too_large)?;
+                flows.seal(&flow)?
+            }
+        };
         let mut cookies = flows.make_room(self.cookies.iter(), &cookie, now);
         cookies.push(cookie);
         Ok(Redirect {
@@ -322,7 +332,7 @@ impl Client {
         &self,
         state: &Arc<ClientState>,
         params: &CallbackParams,
-        flow: super::Flow,
+        mut flow: super::Flow,
         base: Url,
     ) -> Result<Login> {
         let oauth = self.oauth()?;
@@ -330,6 +340,7 @@ impl Client {
         let metadata = state.metadata().await?;
         let issuer = state.issuer().await?;
         oauth.use_up_flow(&flow).await?;
+        oauth.fetch_flow_data(&mut flow).await?;
         let iss_required = metadata.as_ref().is_some_and(|metadata| {
             metadata
                 .value

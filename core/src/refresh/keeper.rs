@@ -501,6 +501,11 @@ impl Keeper {
             .await?)
     }
 
+    /// Gets back what was remembered, once.
+    pub(crate) async fn take(&self, space: &str, id: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.within(self.0.store.take(space, id)).await?)
+    }
+
     /// Does the store answer?
     pub(crate) async fn check_store(&self) -> Result<()> {
         let key = TokenKey::app("tokenkeep-health")?;

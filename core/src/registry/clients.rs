@@ -128,6 +128,11 @@ impl Clients {
             .filter(|name| *name != registration.name());
         check_names(others.chain([registration.name()]))?;
         clients.insert(registration.name().to_owned(), state);
+        // What was learnt was learnt of the one before.
+        self.never_rotates
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(registration.name());
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::Clients;
 use crate::{
@@ -21,6 +22,16 @@ use crate::{
 
 /// How many logins under way one process remembers as used up, where the store cannot.
 const USED_FLOWS: usize = 100_000;
+
+/// How long a login's data may be that goes through the store, in bytes.
+const FLOW_DATA: usize = 64 * 1024;
+
+/// Where it waits.
+const FLOW_DATA_SPACE: &str = "login-data";
+
+fn flow_data_bound(client: &str, id: &str) -> Vec<u8> {
+    format!("tokenkeep flow data\0{client}\0{id}").into_bytes()
+}
 
 /// An initialised registry.
 pub(crate) struct Ready {
@@ -150,6 +161,55 @@ impl Ready {
     /// Every name that [`cookie`](Self::cookie) may give it.
     pub(crate) fn cookie_names(name: &str) -> [String; 3] {
         ["__Host-", "__Secure-", ""].map(|prefix| format!("{prefix}{name}"))
+    }
+
+    /// Puts a login's data that is too large for a cookie into the store, sealed. None: there is none to put away, or the
+    /// store cannot keep it.
+    pub(crate) async fn park_flow_data(&self, mut flow: Flow) -> Result<Option<Flow>> {
+        if flow.flow_data.is_null() || !self.keeper.store().capabilities().once {
+            return Ok(None);
+        }
+        let plain = Zeroizing::new(flow.flow_data.to_string().into_bytes());
+        if plain.len() > FLOW_DATA {
+            return Err(Error::new(
+                ErrorCode::InvalidParameter,
+                Phase::Authorize,
+                "the login's data is larger than 64 KiB",
+            )
+            .with_client(&flow.client));
+        }
+        let id = flow.id();
+        let sealed = self
+            .ring
+            .seal(&flow_data_bound(&flow.client, &id), &plain)?;
+        let ttl = flow.expires_at.since(flow.created_at) + Duration::from_secs(60);
+        self.keeper
+            .put_once(FLOW_DATA_SPACE, &id, &sealed, ttl)
+            .await?;
+        flow.flow_data = serde_json::Value::Null;
+        flow.data_in_store = true;
+        Ok(Some(flow))
+    }
+
+    /// Gets it back.
+    pub(crate) async fn fetch_flow_data(&self, flow: &mut Flow) -> Result<()> {
+        if !flow.data_in_store {
+            return Ok(());
+        }
+        let id = flow.id();
+        let sealed = self.keeper.take(FLOW_DATA_SPACE, &id).await?;
+        let bound = flow_data_bound(&flow.client, &id);
+        flow.flow_data = sealed
+            .and_then(|sealed| self.ring.open(&bound, &sealed).ok())
+            .and_then(|plain| serde_json::from_slice(&plain).ok())
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorCode::FlowExpired,
+                    Phase::Callback,
+                    "the login's data is not in the store any more",
+                )
+            })?;
+        Ok(())
     }
 
     /// Uses a login up: it cannot be read twice. In the whole fleet where the store can remember it, else in this process.

@@ -15,6 +15,7 @@ fn flow() -> Flow {
         return_to: None,
         connect: None,
         flow_data: serde_json::Value::Null,
+        data_in_store: false,
         max_age: None,
         acr_values: vec![],
         scopes: vec![],

@@ -14,6 +14,7 @@ fn flow(state: &str) -> Flow {
         return_to: Some("/here".into()),
         connect: None,
         flow_data: serde_json::json!({"tenant": 7}),
+        data_in_store: false,
         max_age: Some(60),
         acr_values: vec!["a".into()],
         scopes: vec!["openid".into()],
