@@ -51,6 +51,7 @@ struct State {
     rules: Mutex<Vec<Rule>>,
     calls: Mutex<HashMap<Method, u64>>,
     feeds: watch::Sender<u64>,
+    broken: watch::Sender<u64>,
     capabilities: Mutex<Capabilities>,
 }
 
@@ -70,6 +71,7 @@ impl Faulty {
                 rules: Mutex::default(),
                 calls: Mutex::default(),
                 feeds: watch::Sender::new(0),
+                broken: watch::Sender::new(0),
                 capabilities: Mutex::new(capabilities),
             }),
         }
@@ -117,6 +119,11 @@ impl Faulty {
         crate::world::soon(feeds.wait_for(|feeds| *feeds == 0))
             .await
             .unwrap();
+    }
+
+    /// Ends all feeds that are followed now.
+    pub(crate) fn break_feed(&self) {
+        self.state.broken.send_modify(|broken| *broken += 1);
     }
 
     /// Hides what the store can do.
@@ -235,8 +242,21 @@ struct Followed {
     changes: Changes,
 }
 
+/// A feed that ends when the test says so.
+fn breakable(state: &State, changes: Changes) -> Changes {
+    use tokio_stream::{StreamExt, wrappers::WatchStream};
+    let broken = WatchStream::from_changes(state.broken.subscribe());
+    let changes = changes.map(Some).merge(broken.map(|_| None));
+    Box::pin(
+        changes
+            .take_while(Option::is_some)
+            .filter_map(|change| change),
+    )
+}
+
 impl Followed {
     fn new(state: Arc<State>, changes: Changes) -> Self {
+        let changes = breakable(&state, changes);
         state.feeds.send_modify(|feeds| *feeds += 1);
         Self { state, changes }
     }

@@ -7,6 +7,7 @@
 )]
 
 mod faulty;
+mod login;
 mod refresh;
 mod stores;
 mod world;

@@ -147,6 +147,13 @@ impl World {
         registration(&self.provider)
     }
 
+    /// The same under another name.
+    pub(crate) fn registration_named(&self, name: &str) -> Registration {
+        Registration::openid(name, self.provider.issuer())
+            .client_id(self.provider.client_id())
+            .client_secret(self.provider.client_secret())
+    }
+
     pub(crate) fn builder(&self) -> OAuthBuilder {
         self.bare(&self.store).register(self.registration())
     }
