@@ -70,6 +70,12 @@ impl Person {
         json(path, &page, status)
     }
 
+    /// Programs are told that nobody is signed in.
+    pub(crate) async fn refused(&self) -> Result<(), Unexpected> {
+        let error = self.get("/tokens", 401).await?;
+        expect("the error", error["error"].as_str(), Some("not_signed_in"))
+    }
+
     /// A request that changes something, with the CSRF token of the session.
     pub(crate) async fn post(&self, path: &str, status: u16) -> Result<Value, Unexpected> {
         let csrf = self.csrf().await?;
