@@ -125,6 +125,7 @@ impl OAuth {
         let registration = registration.into();
         let mut waiting = self.waiting();
         if let Some(ready) = self.0.ready.get() {
+            ready.keeper().registered_anew(registration.name());
             return ready.clients().register(registration, true);
         }
         waiting.retain(|other| other.name() != registration.name());

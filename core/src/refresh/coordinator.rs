@@ -337,7 +337,11 @@ struct Granted {
 
 impl Refresh<'_> {
     async fn run(&self) -> Result<()> {
-        let terms = self.keeper.0.source.terms(self.key.client()).await?;
+        let (client, shared) = (self.key.client(), &self.keeper.0);
+        shared
+            .breakers
+            .check(client, self.target, shared.clock.monotonic())?;
+        let terms = shared.source.terms(client).await?;
         if *self.key.owner() == Owner::App {
             self.found_app_grant(&terms.binding).await?;
         }
@@ -482,6 +486,7 @@ impl Refresh<'_> {
             };
             match keeper.0.source.ask(ask).await {
                 Ok(answer) => {
+                    keeper.0.breakers.accepted(self.key.client(), self.target);
                     let asked_at = granted.now + started.saturating_sub(granted.at);
                     return self.commit(granted, payload, answer, asked_at).await;
                 }
@@ -606,10 +611,13 @@ impl Refresh<'_> {
                         transition::release(row, &self.attempt, unprocessed, now)
                     })
                     .await?;
-                keeper.events().send(TokenUpdate::ProviderDegraded {
-                    client: self.key.client().to_owned(),
-                    code: error.code(),
-                });
+                let (client, now) = (self.key.client(), keeper.0.clock.monotonic());
+                if keeper.0.breakers.refused(client, self.target, &error, now) {
+                    keeper.events().send(TokenUpdate::ProviderDegraded {
+                        client: client.to_owned(),
+                        code: error.code(),
+                    });
+                }
                 return Err(error.with_action(Action::Configure));
             }
             Verdict::Throttled { retry_after } | Verdict::Unavailable { retry_after } => {

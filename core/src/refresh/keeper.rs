@@ -10,6 +10,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    breaker::Breakers,
     coordinator::Flights,
     snapshot::{Entry, Recent, RefreshPoint, Seen, Snapshot, Snapshots},
     source::TokenSource,
@@ -84,6 +85,7 @@ pub(crate) struct Shared {
     pub(super) events: Events,
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) flights: Flights,
+    pub(super) breakers: Breakers,
     own: Mutex<OwnWrites>,
     /// How many detached tasks are under way.
     tasks: watch::Sender<usize>,
@@ -159,6 +161,7 @@ impl Keeper {
                 * 0.1,
             source: parts.source,
             flights: Flights::default(),
+            breakers: Breakers::default(),
             own: Mutex::default(),
             tasks: watch::Sender::new(0),
             feed_started: std::sync::atomic::AtomicBool::new(false),
@@ -504,6 +507,11 @@ impl Keeper {
     /// Gets back what was remembered, once.
     pub(crate) async fn take(&self, space: &str, id: &str) -> Result<Option<Vec<u8>>> {
         Ok(self.within(self.0.store.take(space, id)).await?)
+    }
+
+    /// A client was registered anew: what its provider refused before says nothing any more.
+    pub(crate) fn registered_anew(&self, client: &str) {
+        self.0.breakers.forget(client);
     }
 
     /// Does the store answer?

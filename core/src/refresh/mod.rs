@@ -3,6 +3,7 @@
 //! [`transition`] is pure; [`keeper`] runs transitions against the store; [`coordinator`] and [`commit`] are the way of
 //! a refresh; [`lifecycle`] is how records begin and end; [`snapshot`] is what callers read; [`news`] tells who listens.
 
+mod breaker;
 mod commit;
 mod coordinator;
 mod keeper;
