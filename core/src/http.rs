@@ -159,23 +159,24 @@ impl Answer {
 /// The preferred form of an HTTP date, `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 section 5.6.7).
 fn http_date(text: &str) -> Option<Timestamp> {
     let mut parts = text.split_once(", ")?.1.split(' ');
-    let day: i64 = parts.next()?.parse().ok()?;
+    let number = |range: std::ops::Range<i64>, text: Option<&str>| {
+        text?.parse().ok().filter(|number| range.contains(number))
+    };
+    let day = number(1..32, parts.next())?;
     let name = parts.next()?;
     let month = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ]
     .iter()
     .position(|month| *month == name)?;
-    let year: i64 = parts
-        .next()?
-        .parse()
-        .ok()
-        .filter(|year| (1970..10_000).contains(year))?;
-    let mut time = parts
-        .next()?
-        .split(':')
-        .map(|part| part.parse::<i64>().ok());
-    let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+    let year = number(1970..10_000, parts.next())?;
+    let mut time = parts.next()?.split(':');
+    // A minute may have a leap second.
+    let (hour, minute, second) = (
+        number(0..24, time.next())?,
+        number(0..60, time.next())?,
+        number(0..61, time.next())?,
+    );
     // Days since the epoch, counted in years that begin in March.
     let (shifted_year, shifted_month) = if month >= 2 {
         (year, month as i64 - 2)

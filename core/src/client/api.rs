@@ -25,7 +25,7 @@ use reqwest::{
 
 use super::{Client, ClientState, Grant, Placement};
 use crate::{
-    Action, Error, ErrorCode, Phase, ProviderError, Result, Token,
+    Action, Error, ErrorCode, Phase, ProviderError, Result, Secret, Token,
     http::{self, Answer},
     refresh::{Held, Need},
     token::Credential,
@@ -285,6 +285,17 @@ struct Material {
     generation: Option<u64>,
 }
 
+impl Material {
+    /// The access token itself; none for one that cannot be sent.
+    fn token(&self) -> Option<&str> {
+        self.header.as_ref()?.to_str().ok()?.strip_prefix("Bearer ")
+    }
+
+    fn secret(&self) -> Option<Secret> {
+        self.token().map(Into::into)
+    }
+}
+
 impl Call<'_> {
     async fn with_redirects(&self, mut request: Request) -> Result<Response> {
         for _ in 0..=REDIRECTS {
@@ -332,7 +343,7 @@ impl Call<'_> {
         let Some(material) = material else {
             return Ok(response);
         };
-        let Some(challenge) = Challenge::of(&response) else {
+        let Some(challenge) = Challenge::of(&response, material.secret().as_slice()) else {
             return Ok(response);
         };
         let (Some(generation), Some(again), Bearer::Kept(grant)) =
@@ -365,7 +376,8 @@ impl Call<'_> {
                 _ => error,
             })?;
         let response = self.once(again, material.as_ref()).await?;
-        match Challenge::of(&response) {
+        let sent = material.and_then(|material| material.secret());
+        match Challenge::of(&response, sent.as_slice()) {
             None => {
                 keeper.forced_helped(key, true);
                 Ok(response)
@@ -477,13 +489,7 @@ impl Call<'_> {
                 crate::error::excerpt(kind)
             )));
         };
-        let token = || {
-            header
-                .to_str()
-                .ok()
-                .and_then(|text| text.strip_prefix("Bearer "))
-                .unwrap_or_default()
-        };
+        let token = material.token().unwrap_or_default();
         let placement = if self.is_endpoint {
             Placement::Header
         } else {
@@ -494,7 +500,7 @@ impl Call<'_> {
                 request
                     .url_mut()
                     .query_pairs_mut()
-                    .append_pair("access_token", token());
+                    .append_pair("access_token", token);
             }
             Placement::Body => {
                 let is_form = request.headers().get(CONTENT_TYPE).is_some_and(|value| {
@@ -517,7 +523,7 @@ impl Call<'_> {
                 }
                 form.extend(::url::form_urlencoded::byte_serialize(b"access_token"));
                 form.push('=');
-                form.extend(::url::form_urlencoded::byte_serialize(token().as_bytes()));
+                form.extend(::url::form_urlencoded::byte_serialize(token.as_bytes()));
                 request.headers_mut().remove(CONTENT_LENGTH);
                 *request.body_mut() = Some(form.into());
             }

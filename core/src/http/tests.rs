@@ -41,6 +41,10 @@ fn http_dates_are_read() {
         "soon",
         "Sun, 06 Foo 1994 08:49:37 GMT",
         "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
+        "Sun, 9223372036854775807 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 9223372036854775807:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:9223372036854775807 GMT",
+        "Sun, -6 Nov 1994 08:49:37 GMT",
     ] {
         assert_eq!(http_date(bad), None, "{bad}");
     }

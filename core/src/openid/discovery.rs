@@ -9,7 +9,11 @@ use serde::de::MapAccess;
 use url::Url;
 
 use super::json::{Lenient, ObjectReader, find_member, read_object};
-use crate::{Error, ErrorCode, Phase, Result, error::excerpt, http::is_secure};
+use crate::{
+    Error, ErrorCode, Phase, Result,
+    error::excerpt,
+    http::{is_loopback, is_secure},
+};
 
 /// How long a metadata document may be, in bytes. Most have two to six thousand.
 const MAX_LEN: usize = 256 * 1024;
@@ -22,8 +26,9 @@ macro_rules! metadata {
     ) => {
         /// What a provider publishes about itself (OpenID Connect Discovery 1.0 section 3, RFC 8414 section 2).
         ///
-        /// Every endpoint is https, or http to this machine. Lists are absent where the provider says nothing; the
-        /// specifications' defaults are not filled in. Unknown members are kept: [`get`](Self::get).
+        /// Every endpoint is https, or http to this machine if the issuer is on it too. Lists are absent where the
+        /// provider says nothing; the specifications' defaults are not filled in. Unknown members are kept:
+        /// [`get`](Self::get).
         #[derive(Clone, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct ProviderMetadata {
@@ -139,6 +144,8 @@ struct Reader {
     metadata: ProviderMetadata,
     /// The first member that cannot be used.
     problem: Option<&'static str>,
+    /// The first endpoint by http: only a provider on this machine may have one.
+    plain: Option<&'static str>,
 }
 
 impl Reader {
@@ -154,8 +161,14 @@ impl Reader {
             }
         };
         let url = Url::parse(text).ok().filter(is_endpoint);
-        if url.is_none() {
-            self.problem.get_or_insert(member);
+        match &url {
+            None => {
+                self.problem.get_or_insert(member);
+            }
+            Some(url) if url.scheme() != "https" => {
+                self.plain.get_or_insert(member);
+            }
+            Some(_) => {}
         }
         url
     }
@@ -178,7 +191,8 @@ impl ProviderMetadata {
     ///
     /// # Errors
     /// With phase [`Phase::Discovery`]: `issuer_mismatch`; `invalid_metadata` if it is not a JSON object with each
-    /// member once, longer than 256 KiB, names no issuer, or an endpoint that is neither https nor http to this machine.
+    /// member once, longer than 256 KiB, names no issuer, or an endpoint that is not https (http to this machine is for
+    /// issuers on this machine).
     pub fn parse(bytes: &[u8], issuer: Option<&str>) -> Result<Self> {
         let metadata = Self::read(bytes)?;
         match issuer {
@@ -208,6 +222,7 @@ impl ProviderMetadata {
         let reader = Reader {
             metadata: Self::new(""),
             problem: None,
+            plain: None,
         };
         let mut read = read_object(text, reader)
             .map_err(|_| unusable("it is not a JSON object with each member once"))?;
@@ -216,10 +231,17 @@ impl ProviderMetadata {
                 "{member} is not an https URL (or http to this machine) without fragment and password"
             )));
         }
-        if !Url::parse(&read.metadata.issuer).is_ok_and(|url| is_issuer(&url)) {
-            return Err(unusable(
-                "its issuer is absent, or not an https URL without query and fragment",
-            ));
+        let issuer = Url::parse(&read.metadata.issuer)
+            .ok()
+            .filter(is_issuer)
+            .ok_or_else(|| {
+                unusable("its issuer is absent, or not an https URL without query and fragment")
+            })?;
+        // Otherwise any provider could have us ask the services of our own machine.
+        if let Some(member) = read.plain.filter(|_| !is_loopback(&issuer)) {
+            return Err(unusable(&format!(
+                "{member} is an http URL to this machine, and the issuer is not on this machine"
+            )));
         }
         read.metadata.raw = text.to_owned();
         Ok(read.metadata)

@@ -186,6 +186,10 @@ impl Clients {
         let Some(source) = &self.source else {
             return Err(self.unknown(name));
         };
+        // What can be no client's name is not looked up, let alone remembered: it comes from anybody's request.
+        if TokenKey::app(name).is_err() {
+            return Err(self.unknown(name));
+        }
         let asked = self.asked(name);
         let found = asked
             .answer
@@ -218,6 +222,10 @@ impl Clients {
         }
         if all.len() >= MAX_FOUND {
             all.retain(|_, asked| lives(asked));
+            // Names that nobody has cost nothing to ask for: they must not push out clients with all that is loaded.
+            if all.len() >= MAX_FOUND {
+                all.retain(|_, asked| matches!(asked.answer.get(), Some(Some(_))));
+            }
             if all.len() >= MAX_FOUND {
                 all.clear();
             }
@@ -384,5 +392,68 @@ impl From<Error> for TokenFailure {
             verdict: Verdict::NotSent,
             error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::{Settings, SystemClock, http::ReqwestTransport};
+
+    /// Knows one tenant, and counts how often it is asked.
+    struct Tenants(Arc<AtomicUsize>);
+
+    #[async_trait]
+    impl ClientSource for Tenants {
+        async fn registration(&self, name: &str) -> Result<Option<Registration>> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let registration = || {
+                Registration::oauth2(name, "https://op.example/a", "https://op.example/t")
+                    .client_id("id")
+            };
+            Ok((name == "tenant").then(registration))
+        }
+    }
+
+    fn clients() -> (Clients, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let http = Http {
+            transport: Arc::new(ReqwestTransport::new(reqwest::ClientBuilder::new()).unwrap()),
+            clock: Arc::new(SystemClock),
+            timeout: Duration::from_secs(1),
+        };
+        let source = Some(Arc::new(Tenants(Arc::clone(&asked))) as Arc<dyn ClientSource>);
+        let config = Arc::new(Settings::default());
+        (Clients::new(source, config, http, Hooks::default()), asked)
+    }
+
+    #[tokio::test]
+    async fn names_that_nobody_can_have_are_not_looked_up() {
+        let (clients, asked) = clients();
+        for name in ["", "a\nb", &"x".repeat(256)] {
+            let error = clients.state(name).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::UnknownClient);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 0);
+        assert!(clients.asked.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn unknown_names_do_not_push_out_clients() {
+        let (clients, asked) = clients();
+        let tenant = clients.state("tenant").await.unwrap();
+        for n in 0..MAX_FOUND + 10 {
+            let error = clients.state(&format!("nobody {n}")).await.unwrap_err();
+            assert_eq!(error.code(), ErrorCode::UnknownClient);
+        }
+        let before = asked.load(Ordering::Relaxed);
+        assert!(Arc::ptr_eq(
+            &clients.state("tenant").await.unwrap(),
+            &tenant
+        ));
+        assert_eq!(asked.load(Ordering::Relaxed), before);
+        assert!(clients.asked.lock().unwrap().len() <= MAX_FOUND);
     }
 }

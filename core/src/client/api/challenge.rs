@@ -2,7 +2,7 @@
 
 use reqwest::{Response, StatusCode, header::WWW_AUTHENTICATE};
 
-use crate::error::excerpt;
+use crate::{Secret, client::token_endpoint::scrub, error::excerpt};
 
 /// A refusal that has to do with the token.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub(super) struct Challenge {
 }
 
 impl Challenge {
-    /// The challenge of a 401, or of a 403 that names an error.
-    pub(super) fn of(response: &Response) -> Option<Self> {
+    /// The challenge of a 401, or of a 403 that names an error. APIs are known to repeat the token that was `sent`.
+    pub(super) fn of(response: &Response, sent: &[Secret]) -> Option<Self> {
         let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
         if !unauthorized && response.status() != StatusCode::FORBIDDEN {
             return None;
@@ -31,7 +31,7 @@ impl Challenge {
             .filter_map(|value| value.to_str().ok())
             .take(8)
         {
-            challenge.read(value);
+            challenge.read(value, sent);
         }
         (unauthorized || challenge.error.is_some()).then_some(challenge)
     }
@@ -41,21 +41,43 @@ impl Challenge {
         self.unauthorized && matches!(self.error.as_deref(), None | Some("invalid_token"))
     }
 
-    fn read(&mut self, header: &str) {
+    fn read(&mut self, header: &str, sent: &[Secret]) {
         // At most 8 KiB: nobody needs more to say what is missing.
         let header: String = header.chars().take(8192).collect();
         for (name, value) in parameters(&header) {
             match name.to_ascii_lowercase().as_str() {
-                "error" => self.error = self.error.take().or_else(|| Some(excerpt(&value))),
+                "error" => self.error = self.error.take().or_else(|| Some(error(value, sent))),
                 "error_description" => {
-                    self.description = self.description.take().or_else(|| Some(excerpt(&value)));
+                    self.description = self
+                        .description
+                        .take()
+                        .or_else(|| Some(scrub(&value, sent)));
                 }
+                // A scope may look like a token: only what was sent is cut out.
                 name @ ("scope" | "acr_values" | "max_age") => {
+                    let value = sent.iter().fold(value, |value, secret| {
+                        value.replace(secret.expose(), "[secret]")
+                    });
                     self.required.push((name.to_owned(), excerpt(&value)));
                 }
                 _ => {}
             }
         }
+    }
+}
+
+/// The error's name: one that means something as it is, whatever the token looks like.
+fn error(name: String, sent: &[Secret]) -> String {
+    const KNOWN: [&str; 4] = [
+        "invalid_request",
+        "invalid_token",
+        "insufficient_scope",
+        "insufficient_user_authentication",
+    ];
+    if KNOWN.contains(&name.as_str()) {
+        name
+    } else {
+        scrub(&name, sent)
     }
 }
 
@@ -106,7 +128,7 @@ mod tests {
             unauthorized: true,
             ..Challenge::default()
         };
-        challenge.read(header);
+        challenge.read(header, &["s3cret".into()]);
         challenge
     }
 
@@ -137,6 +159,25 @@ mod tests {
             Some("invalid_token")
         );
         assert!(read("Bearer").asks_for_a_fresh_token());
+    }
+
+    #[test]
+    fn a_token_that_comes_back_is_cut_out() {
+        let echo = read(
+            r#"Bearer error="invalid_token s3cret", error_description="s3cret and eyJhbGciOiJSUzI1NiJ9.e30.c2ln are no good", scope="https://api.example/auth/Files.ReadWrite.All s3cret""#,
+        );
+        assert_eq!(echo.error.as_deref(), Some("invalid_token [secret]"));
+        assert_eq!(
+            echo.description.as_deref(),
+            Some("[secret] and […] are no good")
+        );
+        assert_eq!(
+            echo.required,
+            [(
+                "scope".to_owned(),
+                "https://api.example/auth/Files.ReadWrite.All [secret]".to_owned()
+            )]
+        );
     }
 
     #[test]

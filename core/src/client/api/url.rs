@@ -8,7 +8,8 @@ use crate::{Error, ErrorCode, Phase, Result, client::Resolved, http};
 /// URL of an origin that the registration allows.
 ///
 /// # Errors
-/// `foreign_origin` for whatever could name another origin, such as `//other.example/x`.
+/// `foreign_origin` for whatever could name another origin, such as `//other.example/x`; `invalid_parameter` for a path
+/// that climbs out of the base, such as `../x`.
 pub(super) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
     let ambiguous = path.starts_with("//")
         || path.contains('\\')
@@ -60,6 +61,18 @@ pub(super) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
     })?;
     if url.origin() != base.origin() {
         return Err(foreign(&url, "the request goes to"));
+    }
+    // `../x`, `%2e%2e/x`: what an application puts into a path may come from anybody.
+    let below = url
+        .path()
+        .strip_prefix(directory.path().trim_end_matches('/'))
+        .is_some_and(|rest| rest.starts_with('/'));
+    if !below {
+        return Err(Error::new(
+            ErrorCode::InvalidParameter,
+            Phase::Request,
+            "the path leads out of the client's api_base_url; name the whole URL if that is meant",
+        ));
     }
     Ok(url)
 }
@@ -113,6 +126,31 @@ mod tests {
                 Ok(found) => assert_eq!(found.as_str(), url, "{path}"),
                 Err(error) => assert!(url.is_empty(), "{path}: {error}"),
             }
+        }
+    }
+
+    #[test]
+    fn paths_cannot_climb_out_of_the_base() {
+        for path in [
+            "..",
+            "../admin",
+            "/../admin",
+            "me/../../admin",
+            "%2e%2e/admin",
+            ".%2E/admin",
+            "../v1",
+            "../v10/me",
+        ] {
+            let code = resolve(&client(), path).unwrap_err().code();
+            assert_eq!(code, ErrorCode::InvalidParameter, "{path}");
+        }
+        for (path, url) in [
+            ("me/../you", "https://api.example/v1/you"),
+            ("../v1/me", "https://api.example/v1/me"),
+            ("..%2fadmin", "https://api.example/v1/..%2fadmin"),
+            ("?x=../..", "https://api.example/v1/?x=../.."),
+        ] {
+            assert_eq!(resolve(&client(), path).unwrap().as_str(), url, "{path}");
         }
     }
 

@@ -108,16 +108,16 @@ impl Reading {
 
     fn of_members(members: Vec<(String, Box<RawValue>)>) -> Self {
         let mut doubled: Vec<String> = Vec::new();
-        for (position, (name, _)) in members.iter().enumerate() {
-            let known = KNOWN.contains(&name.as_str());
-            if known
-                && members[..position].iter().any(|(other, _)| other == name)
-                && !doubled.contains(name)
-            {
+        let mut seen = [false; KNOWN.len()];
+        // There may be a hundred thousand members: nothing here looks at all of them for each.
+        for (name, _) in &members {
+            let Some(known) = KNOWN.iter().position(|known| known == name) else {
+                continue;
+            };
+            if std::mem::replace(&mut seen[known], true) && !doubled.contains(name) {
                 doubled.push(name.clone());
             }
         }
-        // Members that nobody reads are compared in bulk: there may be thousands.
         let mut others: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
         others.sort_unstable();
         for pair in others.windows(2) {

@@ -110,7 +110,7 @@ fn the_issuer_is_compared_exactly() {
 }
 
 #[test]
-fn every_endpoint_is_https_or_this_machine() {
+fn every_endpoint_is_https() {
     let endpoints = [
         "authorization_endpoint",
         "token_endpoint",
@@ -128,8 +128,8 @@ fn every_endpoint_is_https_or_this_machine() {
     for endpoint in endpoints {
         for (url, is_fine) in [
             (json!("https://other.example/x"), true),
-            (json!("http://127.0.0.1:8080/x"), true),
-            (json!("http://localhost/x"), true),
+            (json!("http://127.0.0.1:8080/x"), false),
+            (json!("http://localhost/x"), false),
             (json!("http://login.example/x"), false),
             (json!("javascript:alert(1)"), false),
             (json!("data:text/html,x"), false),
@@ -151,11 +151,34 @@ fn every_endpoint_is_https_or_this_machine() {
             assert_eq!(code_of(outcome), expected, "{endpoint} {url}");
         }
     }
-    let aliases = json!({"mtls_endpoint_aliases": {"token_endpoint": "http://login.example"}});
-    assert_eq!(
-        code_of(parse(&with(document(), aliases), None)),
-        Some(ErrorCode::InvalidMetadata)
-    );
+    for elsewhere in ["http://login.example", "http://127.0.0.1"] {
+        let aliases = json!({"mtls_endpoint_aliases": {"token_endpoint": elsewhere}});
+        assert_eq!(
+            code_of(parse(&with(document(), aliases), None)),
+            Some(ErrorCode::InvalidMetadata)
+        );
+    }
+}
+
+#[test]
+fn a_provider_on_this_machine_may_name_others_on_it() {
+    for issuer in [
+        "http://127.0.0.1:9000",
+        "http://localhost:1",
+        "https://[::1]",
+    ] {
+        for (url, is_fine) in [
+            ("http://127.0.0.1:8080/x", true),
+            ("http://localhost/x", true),
+            ("http://[::1]:7/x", true),
+            ("https://other.example/x", true),
+            ("http://login.example/x", false),
+        ] {
+            let document = with(document(), json!({"issuer": issuer, "jwks_uri": url}));
+            let expected = (!is_fine).then_some(ErrorCode::InvalidMetadata);
+            assert_eq!(code_of(parse(&document, None)), expected, "{issuer} {url}");
+        }
+    }
 }
 
 #[test]

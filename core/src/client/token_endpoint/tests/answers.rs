@@ -304,3 +304,19 @@ async fn a_refresh_never_drops_a_readable_access_token() {
     assert_eq!(answer.refresh_token.unwrap().expose(), "new");
     assert_eq!(answer.warnings, ["id_token", "scope"]);
 }
+
+#[test]
+fn an_answer_of_very_many_members_is_read_in_time() {
+    let begun = std::time::Instant::now();
+    let text = format!(
+        "{{{}{}\"access_token\":\"a\"}}",
+        "\"\":0,".repeat(100_000),
+        "\"scope\":0,".repeat(50_000)
+    );
+    assert!(text.len() < crate::http::MAX_ANSWER);
+    let reading = reading::read(&text).unwrap();
+    let answer = reading.into_answer(true, Vec::new()).unwrap();
+    assert!(answer.warnings.contains(&"scope (twice)".to_owned()));
+    // Comparing each with all before it takes minutes.
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
