@@ -7,6 +7,7 @@
 )]
 
 mod faulty;
+mod kit;
 mod login;
 mod refresh;
 mod stores;
