@@ -6,6 +6,7 @@
     reason = "a test fails by them"
 )]
 
+mod codes;
 mod faulty;
 mod kit;
 mod login;
