@@ -11,5 +11,6 @@ mod faulty;
 mod kit;
 mod login;
 mod refresh;
+mod secrets;
 mod stores;
 mod world;

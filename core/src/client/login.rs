@@ -31,14 +31,23 @@ pub struct AuthorizeRedirect {
     return_to: Option<String>,
 }
 
-/// Where the browser goes, and the cookies to set with the redirect.
-#[derive(Debug)]
+/// Where the browser goes, and the cookies to set with the redirect. `Debug` shows no query: state, nonce and the hint of a
+/// logout stand there.
 #[non_exhaustive]
 pub struct Redirect {
     /// The provider's endpoint, with the request.
     pub url: Url,
     /// What to remember until the browser comes back, sealed; and older cookies that must make room.
     pub cookies: Vec<Cookie>,
+}
+
+impl fmt::Debug for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redirect")
+            .field("url", &crate::http::Shown(&self.url))
+            .field("cookies", &self.cookies)
+            .finish()
+    }
 }
 
 macro_rules! options {
