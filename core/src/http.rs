@@ -350,6 +350,16 @@ pub(crate) fn is_secure(url: &Url) -> bool {
     }
 }
 
+/// A URL as it may be shown: its origin and path. Codes, states and hints stand in the query.
+pub(crate) struct Shown<'a>(pub(crate) &'a Url);
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = self.0.origin().ascii_serialization();
+        write!(f, "{origin}{}", self.0.path())
+    }
+}
+
 /// Does it name this machine literally?
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {

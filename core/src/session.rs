@@ -102,14 +102,22 @@ pub struct KeptLogin {
     pub cookies: Vec<Cookie>,
 }
 
-/// A session that ended.
-#[derive(Debug)]
+/// A session that ended. `Debug` shows no query: the ID token stands there as a hint.
 #[non_exhaustive]
 pub struct LoggedOut {
     /// Where the browser goes to end the session at the provider too, if it has an end-session endpoint and can be asked.
     pub redirect: Option<Url>,
     /// To be set with the answer.
     pub cookies: Vec<Cookie>,
+}
+
+impl fmt::Debug for LoggedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggedOut")
+            .field("redirect", &self.redirect.as_ref().map(crate::http::Shown))
+            .field("cookies", &self.cookies)
+            .finish()
+    }
 }
 
 /// What the session cookie says, sealed.

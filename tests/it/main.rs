@@ -6,8 +6,11 @@
     reason = "a test fails by them"
 )]
 
+mod codes;
 mod faulty;
+mod kit;
 mod login;
 mod refresh;
+mod secrets;
 mod stores;
 mod world;

@@ -11,3 +11,5 @@ mod lifecycle;
 mod losses;
 mod races;
 mod store_faults;
+
+pub(crate) use hooks::Refuses;

@@ -31,14 +31,23 @@ pub struct AuthorizeRedirect {
     return_to: Option<String>,
 }
 
-/// Where the browser goes, and the cookies to set with the redirect.
-#[derive(Debug)]
+/// Where the browser goes, and the cookies to set with the redirect. `Debug` shows no query: state, nonce and the hint of a
+/// logout stand there.
 #[non_exhaustive]
 pub struct Redirect {
     /// The provider's endpoint, with the request.
     pub url: Url,
     /// What to remember until the browser comes back, sealed; and older cookies that must make room.
     pub cookies: Vec<Cookie>,
+}
+
+impl fmt::Debug for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redirect")
+            .field("url", &crate::http::Shown(&self.url))
+            .field("cookies", &self.cookies)
+            .finish()
+    }
 }
 
 macro_rules! options {
@@ -229,6 +238,48 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
+    /// A login that nobody made, for tests of an application without a provider: the claims are made up, the token is
+    /// whatever the test says. It is kept by [`OAuth::keep_login`](crate::OAuth::keep_login) like any other.
+    ///
+    /// Never outside tests: it says that somebody proved who they are, and nobody did.
+    ///
+    /// # Errors
+    /// Those of loading the metadata, if the registration names neither an issuer nor a token endpoint.
+    pub async fn for_tests(client: &Client, subject: &str, token: Token) -> Result<Self> {
+        let oauth = client.oauth()?;
+        let state = client.state().await?;
+        let binding = state.binding().await?;
+        let redirect_uri = state.resolved.redirect_uri.as_deref();
+        let base = oauth.base_for(redirect_uri.or(Some("http://localhost/")))?;
+        let now = oauth.clock().now().as_secs();
+        let claims = serde_json::json!({
+            "iss": binding.issuer,
+            "sub": subject,
+            "aud": [binding.client_id],
+            "iat": now,
+            "exp": now + 3600,
+        });
+        // They are kept, and read back, as the text that came.
+        let claims =
+            serde_json::from_value(Value::String(claims.to_string())).map_err(|error| {
+                let message = "the subject is not 1 to 255 bytes long";
+                Error::new(ErrorCode::InvalidParameter, Phase::IdToken, message).with_source(error)
+            })?;
+        Ok(Self {
+            client: client.name().to_owned(),
+            scopes: token.scopes.clone().unwrap_or_default(),
+            token,
+            claims: Some(claims),
+            userinfo: None,
+            return_to: None,
+            flow_data: Value::Null,
+            connect: None,
+            issuer: binding.issuer,
+            client_id: binding.client_id,
+            base,
+        })
+    }
+
     /// The provider's id of the user, if it named one.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {

@@ -128,7 +128,8 @@ async fn request_hooks_add_parameters_and_may_refuse_before_anything_is_spent() 
     assert_eq!(alice(&strict).token().await.unwrap(), before);
 }
 
-struct Refuses;
+/// Refuses every login of alice.
+pub(crate) struct Refuses;
 
 #[async_trait]
 impl Hook for Refuses {

@@ -2,7 +2,8 @@
 //!
 //! [`Provider`] is an OpenID Provider in the process of the test. It counts how often each refresh token was spent, and
 //! its faults are turned on one by one. [`Browser`] walks through a whole login: it follows redirects, keeps cookies, and
-//! fills in the login and consent pages.
+//! fills in the login and consent pages. Tests that are about no login use [`Replies`] in the network's place, and
+//! [`signed_in`].
 //!
 //! ```
 //! use tokenkeep_testing::{Endpoint, Fault, Provider, Rotation};
@@ -22,9 +23,13 @@
 mod browser;
 pub mod conformance;
 mod provider;
+mod replies;
+mod signed_in;
 
 pub use browser::{Browser, BrowserError, Callback, Page, Visit};
 pub use provider::{
     AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, Lineage, LoggedRequest,
     Provider, ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
 };
+pub use replies::{Replies, Reply, SentRequest};
+pub use signed_in::{SignedInBrowser, signed_in, signed_in_with};

@@ -1,0 +1,371 @@
+//! No secret appears in any log, error, event or `Debug` of a whole run.
+//!
+//! What is searched is everything that any crate of the process logs down to TRACE, by `tracing` or by `log`, while the
+//! job is done: login, refresh, calls, failures of all kinds, logout.
+
+use std::{
+    fmt::{Debug, Display},
+    io::Write,
+    sync::{Arc, Mutex, Once},
+    time::Duration,
+};
+
+use tokenkeep::{
+    BrowserCookies, CallbackParams, Cookie, Error, KeyRing, OAuth, TokenKey, TokenUpdate,
+    store::FetchToken,
+};
+use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, Replies, Reply};
+use tokio_stream::StreamExt;
+
+use crate::{
+    faulty::{Method, StoreFault},
+    world::{CALLBACK, CLIENT, PATIENCE, World, alice, cookies, encoded, soon, told},
+};
+
+/// Everything that was said.
+#[derive(Clone, Default)]
+struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Heard {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    fn debug(&self, what: &dyn Debug) {
+        writeln!(self.clone(), "{what:?}\n{what:#?}").unwrap();
+    }
+
+    fn display(&self, what: &dyn Display) {
+        writeln!(self.clone(), "{what}").unwrap();
+    }
+
+    fn error(&self, error: &Error) {
+        self.debug(error);
+        self.display(error);
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            self.debug(&inner);
+            self.display(&inner);
+            source = inner.source();
+        }
+    }
+
+    fn failed<T: Debug>(&self, result: Result<T, Error>) {
+        match result {
+            Ok(value) => panic!("a failure was to be looked at, and it went well: {value:?}"),
+            Err(error) => self.error(&error),
+        }
+    }
+}
+
+impl Write for Heard {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged by the crate `log`, in the whole process.
+struct Logger(Heard);
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        writeln!(self.0.clone(), "{}: {}", record.target(), record.args()).unwrap();
+    }
+
+    fn flush(&self) {}
+}
+
+/// What nobody may see.
+#[derive(Default)]
+struct Secrets(Vec<(&'static str, String)>);
+
+impl Secrets {
+    fn know(&mut self, what: &'static str, secret: impl Into<String>) {
+        let secret = secret.into();
+        assert!(secret.len() >= 8, "{what} is too short to be searched for");
+        if !self.0.iter().any(|(_, known)| *known == secret) {
+            self.0.push((what, secret));
+        }
+    }
+
+    fn cookies(&mut self, set: &[Cookie]) {
+        for cookie in set
+            .iter()
+            .filter(|cookie| !cookie.value.expose().is_empty())
+        {
+            self.know("a cookie", cookie.value.expose());
+        }
+    }
+
+    /// Those that stand in the text.
+    fn in_text(&self, text: &str) -> Vec<&'static str> {
+        let found = self.0.iter().filter(|(_, secret)| text.contains(secret));
+        found.map(|(what, _)| *what).collect()
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn no_secret_appears_in_anything_that_is_said() {
+    static LOGGER: Once = Once::new();
+    let heard = Heard::default();
+    LOGGER.call_once(|| {
+        log::set_boxed_logger(Box::new(Logger(heard.clone()))).unwrap();
+        log::set_max_level(log::LevelFilter::Trace);
+    });
+    let writer = {
+        let heard = heard.clone();
+        move || heard.clone()
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(writer)
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let world = World::new().await;
+    let mut secrets = Secrets::default();
+    let oauth = world.oauth();
+    let mut updates = oauth.token_updates().unwrap();
+    secrets.know("the client's secret", world.provider.client_secret());
+    let (_, ring) = world.ring.split_once(':').unwrap();
+    secrets.know("the key of the ring", ring);
+    heard.debug(&KeyRing::parse(&world.ring).unwrap());
+    heard.debug(&world.registration());
+    heard.debug(&world.builder());
+
+    job(&world, &oauth, &heard, &mut secrets).await;
+    failures(&world, &oauth, &heard, &mut secrets).await;
+    assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
+    for update in told(&mut updates) {
+        heard.debug(&update);
+        heard.display(&update.id());
+        if let Some(changed) = update.changed() {
+            remember_token(&heard, &mut secrets, changed.token().await);
+        }
+    }
+    heard.debug(&oauth);
+    heard.debug(&world.provider);
+
+    let text = heard.text();
+    // It would be no wonder if nothing were found in nothing.
+    for expected in [
+        "token update",
+        "NeedsLogin",
+        "hyper",
+        "invalid_grant",
+        "Refreshed",
+    ] {
+        assert!(
+            text.contains(expected),
+            "the run said nothing of {expected}"
+        );
+    }
+    assert!(secrets.0.len() >= 25, "{} secrets", secrets.0.len());
+    let found: Vec<_> = text
+        .lines()
+        .filter(|line| !secrets.in_text(line).is_empty())
+        .map(|line| line.chars().take(120).collect::<String>())
+        .collect();
+    // The whole line would say it once more.
+    assert!(
+        found.is_empty(),
+        "{:?} in {found:#?}",
+        secrets.in_text(&text)
+    );
+    let loud = format!("{text}{}", world.provider.client_secret());
+    assert_eq!(secrets.in_text(&loud), ["the client's secret"]);
+}
+
+fn remember_token(
+    heard: &Heard,
+    secrets: &mut Secrets,
+    token: tokenkeep::Result<impl AsRef<tokenkeep::Token>>,
+) {
+    let token = match token {
+        Ok(token) => token,
+        Err(error) => return heard.error(&error),
+    };
+    let token = token.as_ref();
+    heard.debug(token);
+    secrets.know("an access token", token.access_token().expose());
+    if let Some(token) = token.refresh_token() {
+        heard.debug(token);
+        secrets.know("a refresh token", token.expose());
+    }
+    if let Some(token) = token.id_token() {
+        secrets.know("an ID token", token.expose());
+    }
+}
+
+/// The main job, with every secret written down.
+async fn job(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets) {
+    let client = oauth.client(CLIENT).unwrap();
+    let (state, nonce, verifier) = ("s".repeat(40), "n".repeat(41), "v".repeat(64));
+    let start = client
+        .authorize_redirect(CALLBACK)
+        .state(state.as_str())
+        .nonce(nonce.as_str())
+        .verifier(verifier.as_str());
+    heard.debug(&start);
+    let redirect = start.await.unwrap();
+    heard.debug(&redirect);
+    secrets.know("a state", state);
+    secrets.know("a nonce", nonce);
+    secrets.know("a verifier", verifier);
+    secrets.cookies(&redirect.cookies);
+    let callback = world.at_provider(&redirect, "alice").await;
+    heard.debug(&callback);
+    secrets.know("a code", callback.parameter("code").unwrap());
+    let params = CallbackParams::parse(encoded(&callback)).unwrap();
+    let browser = cookies(&redirect.cookies);
+    heard.debug(&params);
+    heard.debug(&browser);
+    let returned = client.authorize_access_token(&params, &browser, None).await;
+    heard.debug(&returned);
+    let again = client.authorize_access_token(&params, &browser, None).await;
+    heard.failed(again.login);
+    let login = returned.login.unwrap();
+    remember_token(heard, secrets, Ok(Arc::new(login.token.clone())));
+    let kept = oauth.keep_login(&login, "alice", None).await.unwrap();
+    heard.debug(&kept);
+    secrets.cookies(&kept.cookies);
+    let session = oauth
+        .session(&cookies(&kept.cookies))
+        .await
+        .unwrap()
+        .unwrap();
+    heard.debug(&session);
+    secrets.know("a csrf token", session.csrf());
+    heard.debug(&session.claims());
+
+    let grant = client.owner("alice");
+    heard.debug(&grant);
+    for _ in 0..3 {
+        remember_token(heard, secrets, grant.refresh().await.map(Arc::new));
+        let client_id = world.provider.client_id();
+        let live = world.provider.live_refresh_token("alice", client_id);
+        secrets.know("a refresh token", live.unwrap());
+    }
+    let kept_handle = grant.kept().unwrap();
+    heard.debug(&kept_handle);
+    heard.debug(&kept_handle.header().await.unwrap());
+    heard.debug(&grant.info().await.unwrap());
+    heard.debug(&grant.get("me"));
+    heard.debug(&grant.get("me").await.unwrap());
+    heard.debug(&grant.userinfo().await.unwrap());
+    world.provider.expire_access_tokens();
+    assert_eq!(grant.get("me").await.unwrap().status(), 200);
+    remember_token(heard, secrets, client.app().token().await.map(Arc::new));
+    let key = TokenKey::new(CLIENT, "alice").unwrap();
+    heard.debug(&world.store.fetch_token(&key).await.unwrap());
+    heard.debug(&oauth.grants("alice").await.unwrap());
+
+    let back = "http://127.0.0.1:3000/logged-out/op";
+    let out = oauth.log_out(&session, Some(back)).await.unwrap();
+    heard.debug(&out);
+    secrets.cookies(&out.cookies);
+    let url = out.redirect.unwrap();
+    let sent = url
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1;
+    secrets.know("a logout's state", sent.clone());
+    let params = CallbackParams::parse(format!("state={sent}x")).unwrap();
+    let wrong = client.validate_logout_response(&params, &cookies(&out.cookies), None);
+    heard.failed(wrong);
+    grant.revoke().await.unwrap();
+    heard.failed(grant.token().await);
+}
+
+/// Whatever can fail, fails; each time a new login comes before it.
+async fn failures(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets) {
+    let json = |status, body: String| Fault::Answer {
+        status,
+        content_type: "application/json".into(),
+        body,
+    };
+    // A provider that repeats in its error what it was sent.
+    let secret = world.provider.client_secret();
+    let echo = format!(r#"{{"error":"invalid_request","error_description":"bad {secret}"}}"#);
+    for fault in [
+        Fault::Html,
+        Fault::Empty,
+        Fault::Truncated,
+        Fault::DropAfter,
+        Fault::ServerError(503),
+        Fault::Oversized(2 << 20),
+        json(400, echo),
+        json(400, r#"{"error":"invalid_grant"}"#.into()),
+        Fault::IdToken(IdTokenFault::WrongSignature),
+        Fault::IdToken(IdTokenFault::OtherSubject("mallory".into())),
+        Fault::IdToken(IdTokenFault::UnknownKid),
+    ] {
+        let rule = world.provider.faults().on(Endpoint::Token, fault);
+        let client = oauth.client(CLIENT).unwrap();
+        let redirect = client.authorize_redirect(CALLBACK).await.unwrap();
+        secrets.cookies(&redirect.cookies);
+        let callback = world.at_provider(&redirect, "alice").await;
+        secrets.know("a code", callback.parameter("code").unwrap());
+        let params = CallbackParams::parse(encoded(&callback)).unwrap();
+        let browser = cookies(&redirect.cookies);
+        let returned = client.authorize_access_token(&params, &browser, None).await;
+        heard.debug(&returned);
+        if let Err(error) = &returned.login {
+            heard.error(error);
+        }
+        rule.off();
+        let grant = world.alice(oauth).await;
+        let client_id = world.provider.client_id();
+        let live = world.provider.live_refresh_token("alice", client_id);
+        secrets.know("a refresh token", live.unwrap());
+        remember_token(heard, secrets, grant.token().await.map(Arc::new));
+        let rule = rule.times(1);
+        heard.failed(grant.refresh().await);
+        rule.off();
+    }
+    let grant = world.alice(oauth).await;
+    remember_token(heard, secrets, grant.token().await.map(Arc::new));
+    for path in [
+        "//x.example/",
+        "scope/x",
+        "step-up",
+        "redirect-away?to=http://x.example/",
+    ] {
+        heard.failed(grant.get(path).await);
+    }
+    world.store.on(Method::Fetch, StoreFault::Fail);
+    heard.failed(grant.refresh().await);
+    world.store.clear();
+    world.store.on(Method::Write, StoreFault::Fail);
+    heard.debug(&grant.refresh().await);
+    world.store.clear();
+    world.clock.advance(Duration::from_secs(5));
+    heard.failed(OAuth::builder().build());
+    heard.failed(KeyRing::parse(&format!("{},x", world.ring)));
+    heard.failed(alice(oauth).account("\u{7}").token().await);
+
+    let replies = Replies::new().on("GET", "/me", Reply::status(500));
+    let stand_in = world.builder().transport(replies.clone()).build().unwrap();
+    heard.debug(
+        &alice(&stand_in)
+            .get("me")
+            .await
+            .map(|answer| answer.status()),
+    );
+    heard.debug(&replies);
+    heard.debug(&BrowserCookies::default());
+    let mut updates = oauth.token_updates().unwrap();
+    alice(oauth).log_out().await.unwrap();
+    let update: TokenUpdate = soon(updates.next()).await.unwrap();
+    heard.debug(&update);
+}
