@@ -58,7 +58,7 @@ async fn scene(code: ErrorCode) -> Option<Error> {
         ErrorCode::MissingStore => of(OAuth::builder().build()),
         ErrorCode::KeyRingRequired => {
             let world = World::over(Kind::Sqlite, Provider::builder()).await;
-            of(OAuth::builder().store(world.store.clone()).build())
+            of(OAuth::builder().store(world.store).build())
         }
         ErrorCode::NotInitialized => of(OAuth::new().token_updates()),
         ErrorCode::Unsupported => of(world.builder().require(Capabilities::full()).build()),

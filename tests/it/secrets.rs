@@ -1,12 +1,13 @@
 //! No secret appears in any log, error, event or `Debug` of a whole run.
 //!
 //! What is searched is everything that any crate of the process logs down to TRACE, by `tracing` or by `log`, while the
-//! job is done: login, refresh, calls, failures of all kinds, logout.
+//! job is done: login, refresh, calls, failures of all kinds, logout. The run has a process of its own, whose loggers are
+//! not shared with other tests.
 
 use std::{
     fmt::{Debug, Display},
     io::Write,
-    sync::{Arc, Mutex, Once},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -112,14 +113,32 @@ impl Secrets {
     }
 }
 
-#[tokio::test(flavor = "current_thread")]
+/// What makes the test `run` the run.
+const RUN: &str = "TOKENKEEP_IT_SECRETS";
+
+#[tokio::test]
 async fn no_secret_appears_in_anything_that_is_said() {
-    static LOGGER: Once = Once::new();
+    let run = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "secrets::run", "--nocapture"])
+        .env(RUN, "1")
+        .kill_on_drop(true)
+        .output();
+    let output = soon(run).await.unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("secrets were looked for"), "{said}");
+}
+
+/// The run of the test above; without its variable it has nothing to do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn run() {
+    if std::env::var(RUN).is_err() {
+        return;
+    }
     let heard = Heard::default();
-    LOGGER.call_once(|| {
-        log::set_boxed_logger(Box::new(Logger(heard.clone()))).unwrap();
-        log::set_max_level(log::LevelFilter::Trace);
-    });
+    log::set_boxed_logger(Box::new(Logger(heard.clone()))).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
     let writer = {
         let heard = heard.clone();
         move || heard.clone()
@@ -129,7 +148,7 @@ async fn no_secret_appears_in_anything_that_is_said() {
         .with_ansi(false)
         .with_writer(writer)
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let world = World::new().await;
     let mut secrets = Secrets::default();
@@ -181,6 +200,7 @@ async fn no_secret_appears_in_anything_that_is_said() {
         "{:?} in {found:#?}",
         secrets.in_text(&text)
     );
+    println!("{} secrets were looked for", secrets.0.len());
     let loud = format!("{text}{}", world.provider.client_secret());
     assert_eq!(secrets.in_text(&loud), ["the client's secret"]);
 }

@@ -91,13 +91,13 @@ async fn a_key_ring_is_rolled_without_losing_a_record() {
             builder.key_ring(ring).build().unwrap()
         };
         let (old, new) = (key("a", 7), key("b", 8));
-        let oauth = with(ring(&[old.clone()]));
+        let oauth = with(ring(std::slice::from_ref(&old)));
         let kept = world.log_in(&oauth, "alice").await;
         let browser = crate::world::cookies(&kept.cookies);
         let before = alice(&oauth).token().await.unwrap();
 
         // A process that lacks the key touches nothing.
-        let lacks = with(ring(&[new.clone()]));
+        let lacks = with(ring(std::slice::from_ref(&new)));
         let row = world
             .store
             .fetch_token(&key_of_alice())
@@ -128,10 +128,10 @@ async fn a_key_ring_is_rolled_without_losing_a_record() {
         assert!(both.session(&browser).await.unwrap().is_some());
         assert_eq!(alice(&both).token().await.unwrap(), before);
         let renewed = alice(&both).refresh().await.unwrap();
-        let new_only = with(ring(&[new.clone()]));
+        let new_only = with(ring(std::slice::from_ref(&new)));
         assert_eq!(alice(&new_only).token().await.unwrap(), renewed);
         // And without any key it can still be logged out.
-        let old_only = with(ring(&[old.clone()]));
+        let old_only = with(ring(std::slice::from_ref(&old)));
         refused(alice(&old_only).refresh().await, ErrorCode::KeyMissing);
         alice(&old_only).log_out().await.unwrap();
         refused(alice(&both).refresh().await, ErrorCode::LoginRequired);

@@ -168,3 +168,58 @@ async fn logout_elsewhere_wins_over_a_commit_that_is_pending() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_logout_ends_what_it_saw_and_no_later_login() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let grant = world.alice(&oauth).await;
+        let write = Gate::new();
+        world.store.hold(Method::Write, write.clone());
+        let logout = tokio::spawn({
+            let grant = grant.clone();
+            async move { grant.log_out().await }
+        });
+        soon(write.arrived(1)).await;
+        world.alice(&oauth).await;
+        let login = grant.token().await.unwrap();
+        write.open();
+        soon(logout).await.unwrap().unwrap();
+        assert_eq!(grant.token().await.unwrap(), login);
+        assert_eq!(
+            grant.info().await.unwrap().unwrap().state,
+            GrantState::Active
+        );
+        grant.refresh().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_logins_at_once_one_is_kept_and_the_other_is_told_to_be_orphaned() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let mut updates = oauth.token_updates().unwrap();
+        let slow = world.login(&oauth, "alice").await.unwrap();
+        let write = Gate::new();
+        world.store.hold(Method::Write, write.clone());
+        let keep = tokio::spawn({
+            let oauth = oauth.clone();
+            async move { oauth.keep_login(&slow, "alice", None).await }
+        });
+        soon(write.arrived(1)).await;
+        let grant = world.alice(&oauth).await;
+        let login = grant.token().await.unwrap();
+        write.open();
+        // Both browsers are signed in; there is one grant.
+        assert!(soon(keep).await.unwrap().unwrap().session.is_some());
+        assert_eq!(grant.token().await.unwrap(), login);
+        let kinds: Vec<_> = told(&mut updates)
+            .iter()
+            .map(|update| update.kind())
+            .collect();
+        assert_eq!(kinds, ["issued", "orphaned"]);
+        assert_eq!(world.provider.requests("/revoke"), 0);
+    })
+    .await;
+}
