@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::{
     BrowserCookies, Cookie, Error, ErrorCode, IdTokenClaims, Login, LoginKept, LogoutCause, OAuth,
     Phase, Result, Secret, Target, Timestamp, TokenKey, Userinfo,
-    client::ClientState,
+    client::{ClientState, endpoint_of},
     refresh::{ClientTerms, Login as NewRecord, TokenSource},
     registry::Ready,
     store::Index,
@@ -102,14 +102,22 @@ pub struct KeptLogin {
     pub cookies: Vec<Cookie>,
 }
 
-/// A session that ended.
-#[derive(Debug)]
+/// A session that ended. `Debug` shows the redirect without its query, for the ID token stands there.
 #[non_exhaustive]
 pub struct LoggedOut {
     /// Where the browser goes to end the session at the provider too, if it has an end-session endpoint and can be asked.
     pub redirect: Option<Url>,
     /// To be set with the answer.
     pub cookies: Vec<Cookie>,
+}
+
+impl fmt::Debug for LoggedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoggedOut")
+            .field("redirect", &self.redirect.as_ref().map(endpoint_of))
+            .field("cookies", &self.cookies)
+            .finish()
+    }
 }
 
 /// What the session cookie says, sealed.

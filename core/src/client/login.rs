@@ -32,13 +32,27 @@ pub struct AuthorizeRedirect {
 }
 
 /// Where the browser goes, and the cookies to set with the redirect.
-#[derive(Debug)]
 #[non_exhaustive]
 pub struct Redirect {
     /// The provider's endpoint, with the request.
     pub url: Url,
     /// What to remember until the browser comes back, sealed; and older cookies that must make room.
     pub cookies: Vec<Cookie>,
+}
+
+/// Shows the endpoint without its query: state, nonce and, at a logout, an ID token stand there.
+impl fmt::Debug for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redirect")
+            .field("url", &endpoint_of(&self.url))
+            .field("cookies", &self.cookies)
+            .finish()
+    }
+}
+
+/// A URL without its query.
+pub(crate) fn endpoint_of(url: &Url) -> &str {
+    &url[..url::Position::AfterPath]
 }
 
 macro_rules! options {
@@ -499,6 +513,19 @@ fn token_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_asked_of_the_provider_does_not_print() {
+        let redirect = Redirect {
+            url: "https://op.example/authorize?state=s3cret&nonce=s3cret#s3cret"
+                .parse()
+                .unwrap(),
+            cookies: vec![Cookie::new("name", "s3cret")],
+        };
+        let shown = format!("{redirect:?}");
+        assert!(shown.contains("https://op.example/authorize"), "{shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
 
     #[test]
     fn an_empty_subject_is_nobody() {

@@ -27,6 +27,7 @@ pub(crate) use flow::{Flow, FlowCookies, OpenFlow};
 pub use grant::{Grant, GrantInfo, GrantState, Kept};
 pub use handle::Client;
 pub use introspect::Introspection;
+pub(crate) use login::endpoint_of;
 pub use login::{AuthorizeRedirect, Login, LoginKept, Redirect, Returned};
 pub use logout::LogoutRedirect;
 pub use registration::{Pkce, Placement, Registration, ResponseMode};
