@@ -22,7 +22,7 @@ use super::{
 use crate::{Action, Clock, Error, ErrorCode, Phase, Result, Timestamp, error::excerpt};
 
 /// How long an ID token may be, in bytes. Most have one or two thousand; memberships of groups make them long.
-pub(super) const MAX_LEN: usize = 64 * 1024;
+pub(crate) const MAX_LEN: usize = 64 * 1024;
 
 /// How long a `sub` and a `sid` may be, in bytes (OpenID Connect Core section 2).
 const MAX_ID: usize = 255;

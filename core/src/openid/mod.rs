@@ -31,7 +31,7 @@ pub use validator::IdTokenValidator;
 pub(crate) use {
     algorithm::Algorithms,
     discovery::urls_for,
-    id_token::{validate, validate_with},
+    id_token::{MAX_LEN as MAX_ID_TOKEN, validate, validate_with},
     keys::KeySet,
     loader::{Cached, Loaded},
     logout::{EndSession, end_session_url},

@@ -455,6 +455,16 @@ impl Refresh<'_> {
         let (keeper, clock, timing) = (self.keeper, &self.keeper.0.clock, self.keeper.0.timing);
         let profile = granted.terms.profile;
         let payload = granted.record.payload().cloned().unwrap_or_default();
+        if payload.refresh_token.is_none() && *self.key.owner() != Owner::App {
+            // The plain header said that it can be renewed, and the sealed payload knows better. The client's own
+            // credentials are no way to renew a user's token: it would become the application's.
+            keeper
+                .transact(self.key, Announce::Lease, |row, now| {
+                    transition::release(row, &self.attempt, true, now)
+                })
+                .await?;
+            return Err(needs_login(self.key, NeedsLoginCause::NotRefreshable));
+        }
         let journal = granted.record.header.attempt.clone();
         let mut maybe_sent = journal
             .as_ref()

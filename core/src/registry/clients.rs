@@ -15,7 +15,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     ConfigSource, Error, ErrorCode, IdTokenChecks, Phase, Registration, Result, Rotation, Secret,
-    TokenKey, TokenUpdate,
+    Settings, TokenKey, TokenUpdate,
     client::{Bounds, ClientState, Renewal, resolve},
     config::check_names,
     hooks::{ClientHooks, Hooks},
@@ -29,6 +29,13 @@ use crate::{
 ///
 /// # Contract
 /// Answers are kept for a minute, "no such client" for 5 s; callers who ask together wait for one answer.
+///
+/// Nothing is read from the settings for these clients: a tenant whose name somebody chose well would otherwise be given
+/// the secret of another client, or of another program in the environment.
+///
+/// Whoever says what stands in a registration decides where its users' tokens go (`api_base_url`, endpoints) and who its
+/// users are: [`Login::default_owner`](crate::Login::default_owner) believes the issuer that stands there. Where tenants
+/// bring their own, map owners by tenant.
 #[async_trait]
 pub trait ClientSource: Send + Sync + 'static {
     /// The registration of that name, if there is one.
@@ -114,7 +121,7 @@ impl Clients {
     }
 
     pub(super) fn register(&self, registration: Registration, replace: bool) -> Result<()> {
-        let state = Arc::new(self.resolved(&registration)?);
+        let state = Arc::new(self.resolved(&registration, self.config.as_ref())?);
         let mut clients = self
             .registered
             .write()
@@ -136,10 +143,14 @@ impl Clients {
         Ok(())
     }
 
-    fn resolved(&self, registration: &Registration) -> Result<ClientState> {
+    fn resolved(
+        &self,
+        registration: &Registration,
+        settings: &dyn ConfigSource,
+    ) -> Result<ClientState> {
         // A name is part of token keys and cookies.
         TokenKey::app(registration.name())?;
-        let mut resolved = resolve(registration, self.config.as_ref())?;
+        let mut resolved = resolve(registration, settings)?;
         let http = Http {
             timeout: resolved.timeout.unwrap_or(self.http.timeout),
             ..self.http.clone()
@@ -196,7 +207,10 @@ impl Clients {
             .get_or_try_init(async || {
                 let registration = source.registration(name).await?;
                 registration
-                    .map(|registration| self.resolved(&registration).map(Arc::new))
+                    .map(|registration| {
+                        self.resolved(&registration, &Settings::default())
+                            .map(Arc::new)
+                    })
                     .transpose()
             })
             .await?;
@@ -400,7 +414,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::{Settings, SystemClock, http::ReqwestTransport};
+    use crate::{SystemClock, http::ReqwestTransport};
 
     /// Knows one tenant, and counts how often it is asked.
     struct Tenants(Arc<AtomicUsize>);
@@ -425,7 +439,10 @@ mod tests {
             timeout: Duration::from_secs(1),
         };
         let source = Some(Arc::new(Tenants(Arc::clone(&asked))) as Arc<dyn ClientSource>);
-        let config = Arc::new(Settings::default());
+        let config = Arc::new(Settings::from_iter([(
+            "TENANT_CLIENT_SECRET",
+            "another program's",
+        )]));
         (Clients::new(source, config, http, Hooks::default()), asked)
     }
 
@@ -438,6 +455,13 @@ mod tests {
         }
         assert_eq!(asked.load(Ordering::Relaxed), 0);
         assert!(clients.asked.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_tenant_is_given_nobody_s_settings() {
+        let (clients, _) = clients();
+        let tenant = clients.state("tenant").await.unwrap();
+        assert_eq!(tenant.resolved.client_secret, None);
     }
 
     #[tokio::test]

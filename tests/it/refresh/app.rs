@@ -1,6 +1,9 @@
 //! The application's own tokens: client credentials, one request for the fleet.
 
-use tokenkeep::{Action, ErrorCode};
+use tokenkeep::{
+    Action, ErrorCode, Timestamp, Token, TokenKey,
+    store::{Expected, FetchToken, UpdateToken, Version},
+};
 use tokenkeep_testing::{Endpoint, Fault, Provider};
 
 use crate::world::{CLIENT, on_every_store, refused, soon};
@@ -107,4 +110,45 @@ async fn a_throttled_application_waits() {
     assert_eq!(world.provider.token_requests("client_credentials"), 1);
     world.advance(wait);
     app.token().await.unwrap();
+}
+
+/// Whoever can write the store, but has no key, makes a user's grant look as if it could be renewed.
+#[tokio::test]
+async fn no_user_is_given_the_application_s_own_token() {
+    on_every_store(Provider::builder, async |world| {
+        let key = TokenKey::new(CLIENT, "mallory").unwrap();
+        let token = Token::builder("over")
+            .expires_at(Timestamp::from_secs(1))
+            .build()
+            .unwrap();
+        assert!(world.oauth().adopt(key.clone(), token).await.unwrap());
+
+        let store = world.another_store().await;
+        let mut record = store.fetch_token(&key).await.unwrap().record.unwrap();
+        let (expected, mut body) = (record.version, record.body.split_off(8));
+        let length = u32::from_be_bytes(record.body[4..].try_into().unwrap());
+        let payload = body.split_off(length as usize);
+        let mut header: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        header["refreshable"] = true.into();
+        header["client_credentials"] = true.into();
+        let header = serde_json::to_vec(&header).unwrap();
+        record.body.truncate(4);
+        record
+            .body
+            .extend_from_slice(&(header.len() as u32).to_be_bytes());
+        record.body.extend_from_slice(&header);
+        record.body.extend_from_slice(&payload);
+        record.version = Version::random();
+        store
+            .update_token(&key, &record, Expected::Version(expected))
+            .await
+            .unwrap();
+
+        let mallory = world.oauth().client(CLIENT).unwrap().owner("mallory");
+        assert!(mallory.info().await.unwrap().unwrap().refreshable);
+        refused(soon(mallory.token()).await, ErrorCode::LoginRequired);
+        refused(soon(mallory.refresh()).await, ErrorCode::LoginRequired);
+        assert_eq!(world.provider.token_requests("client_credentials"), 0);
+    })
+    .await;
 }

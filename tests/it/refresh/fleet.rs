@@ -171,7 +171,16 @@ async fn a_logout_ends_the_session_in_the_other_process() {
         assert_eq!(session.csrf(), kept.session.as_ref().unwrap().csrf());
         let out = oauth.log_out(&session, Some("http://127.0.0.1:3000/logged-out/op"));
         let out = out.await.unwrap();
-        assert!(out.redirect.is_some());
+        let to = out.redirect.as_ref().unwrap();
+        let (_, hint) = to
+            .query_pairs()
+            .find(|(name, _)| name == "id_token_hint")
+            .unwrap();
+        let shown = format!("{out:?}");
+        assert!(
+            shown.contains(to.path()) && !shown.contains(&*hint),
+            "{shown}"
+        );
         loop {
             let ended = next_of(&mut there, "logged_out").await;
             if ended.key() == Some(session.key()) {

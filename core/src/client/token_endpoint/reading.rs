@@ -19,6 +19,12 @@ use crate::{
 
 /// Longer lives than 300 years are cut.
 const MAX_LIFE: f64 = 1e10;
+/// How long a `token_type` may be, in bytes.
+const MAX_TOKEN_TYPE: usize = 255;
+/// How long an `id_token` may be, in bytes: none that is longer is valid.
+const MAX_ID_TOKEN: usize = crate::openid::MAX_ID_TOKEN;
+/// How long a `scope` may be, in bytes of JSON.
+const MAX_SCOPE: usize = 64 * 1024;
 /// Warnings are names of members; more than this many help nobody.
 const MAX_WARNINGS: usize = 16;
 
@@ -136,18 +142,20 @@ impl Reading {
                 .map(|(_, value)| value.get())
         };
         let (mut broken, mut ignored) = (Vec::new(), Vec::new());
-        let mut text = |name: &'static str| match find(name).map(as_text) {
-            Some(Read::Is(text)) => Some(text),
-            Some(Read::Unreadable) => {
+        // What is kept has a bound: a record that is too large for any store could never be committed.
+        let mut text = |name: &'static str, most: usize| match find(name).map(as_text) {
+            Some(Read::Is(text)) if text.len() <= most => Some(text),
+            Some(Read::Is(_) | Read::Unreadable) => {
                 broken.push(name);
                 None
             }
             Some(Read::Absent) | None => None,
         };
-        let access_token = text("access_token").unwrap_or_default();
-        let token_type = text("token_type").unwrap_or_default();
-        let refresh_token = text("refresh_token");
-        let id_token = text("id_token");
+        // Both are bounded where they are checked.
+        let access_token = text("access_token", usize::MAX).unwrap_or_default();
+        let token_type = text("token_type", MAX_TOKEN_TYPE).unwrap_or_default();
+        let refresh_token = text("refresh_token", usize::MAX);
+        let id_token = text("id_token", MAX_ID_TOKEN);
         let mut lenient = |name: &'static str, read: bool| {
             if !read {
                 ignored.push(name);
@@ -158,7 +166,9 @@ impl Reading {
             "expires_in",
             expires_in.is_some() || find("expires_in").is_none_or(|raw| raw == "null"),
         );
-        let scopes = find("scope").and_then(as_scopes);
+        let scopes = find("scope")
+            .filter(|raw| raw.len() <= MAX_SCOPE)
+            .and_then(as_scopes);
         lenient(
             "scope",
             scopes.is_some() || find("scope").is_none_or(|raw| raw == "null"),

@@ -320,3 +320,20 @@ fn an_answer_of_very_many_members_is_read_in_time() {
     // Comparing each with all before it takes minutes.
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
+
+#[test]
+fn what_is_kept_of_an_answer_has_a_bound() {
+    let long = "x".repeat(300_000);
+    let text = format!(
+        r#"{{"access_token":"a","token_type":"{long}","id_token":"{long}","scope":"{long}"}}"#
+    );
+    let answer = |refresh| {
+        let reading = reading::read(&text).unwrap();
+        reading.into_answer(refresh, Vec::new())
+    };
+    assert!(answer(false).is_err());
+    let answer = answer(true).unwrap();
+    assert_eq!(answer.access_token.expose(), "a");
+    assert!(answer.credential.is_none() && answer.id_token.is_none() && answer.scopes.is_none());
+    assert_eq!(answer.warnings, ["token_type", "id_token", "scope"]);
+}
