@@ -140,7 +140,7 @@ macro_rules! codes {
 codes! {
     InvalidConfiguration "invalid_configuration" 500 "A setting or registration is missing, unreadable or contradicts another",
     MissingStore "missing_store" 500 "`build()` without a token store",
-    KeyRingRequired "key_ring_required" 500 "A persistent store without a key ring",
+    KeyRingRequired "key_ring_required" 500 "A store that leaves the process without a key ring",
     NotInitialized "not_initialized" 500 "A handle was used before `init`",
     Unsupported "unsupported" 500 "The store or the provider cannot do what was asked for",
     UnknownClient "unknown_client" 404 "No client is registered by that name",

@@ -288,9 +288,9 @@ pub trait TokenStore: FetchToken + UpdateToken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Its records leave the process: they are sealed, or `build()` refuses.
+    /// Its records outlive the process: they are sealed, or `build()` refuses.
     pub persistent: bool,
-    /// Several processes may share it.
+    /// Several processes may share it: its records are sealed, or `build()` refuses.
     pub shared: bool,
     /// `fetch_token` answers the store's own time.
     pub clock: bool,

@@ -207,8 +207,9 @@ impl OAuthBuilder {
         })?;
         check_store(&store, self.required)?;
         check_timing(self.timing)?;
-        let persistent = store.capabilities().persistent;
-        if persistent && self.ring.is_none() && !self.plain_records {
+        // What others share is elsewhere, whether it outlives the process or not.
+        let leaves = store.capabilities().persistent || store.capabilities().shared;
+        if leaves && self.ring.is_none() && !self.plain_records {
             return Err(Error::new(
                 ErrorCode::KeyRingRequired,
                 Phase::Configure,
@@ -221,7 +222,8 @@ impl OAuthBuilder {
         }
         let sealing = Sealing {
             ring: self.ring.clone(),
-            accept_plain: !persistent || self.plain_records,
+            // Where records are sealed, one that is not was put there by somebody else.
+            accept_plain: self.plain_records || self.ring.is_none(),
         };
         let ring = self.ring.unwrap_or_else(|| {
             tracing::info!("no key ring: cookies are sealed by a key that ends with this process");
