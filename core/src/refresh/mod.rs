@@ -1,14 +1,17 @@
 //! How a token is refreshed once for the whole fleet, over any store.
 //!
-//! [`transition`] is pure; [`keeper`] runs transitions against the store; [`coordinator`] and [`commit`] are the way of
-//! a refresh; [`lifecycle`] is how records begin and end; [`snapshot`] is what callers read; [`news`] tells who listens.
+//! [`transition`] is pure; [`keeper`] runs transitions against the store; [`coordinator`] gathers the callers,
+//! [`attempt`] and [`commit`] are the way of a refresh; [`lifecycle`] is how records begin and end; [`snapshot`] is what
+//! callers read; [`news`] tells who listens.
 
+mod attempt;
 mod breaker;
 mod commit;
 mod coordinator;
 mod keeper;
 mod lifecycle;
 mod news;
+mod refusal;
 mod snapshot;
 mod source;
 mod transition;

@@ -1,0 +1,448 @@
+//! One attempt to refresh one key: from the lease to the commit or the failure.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{
+    coordinator::Landing,
+    keeper::{Announce, Keeper, no_token},
+    refusal::{cooling, key_missing, needs_login},
+    snapshot::{Entry, Need, Snapshot},
+    source::{Ask, ClientTerms},
+    transition::{self, Begin, Binding, Fail, Failure, Line, Login, Terms},
+};
+use crate::{
+    Action, NeedsLoginCause, Owner, Phase, ProviderProfile, Result, Reuse, Rotation, Target,
+    Timestamp, TokenKey,
+    events::TokenUpdate,
+    store::Index,
+    token::{GrantId, Payload, Record, State, Step, TokenAnswer, TokenFailure, Verdict},
+};
+
+/// One attempt to refresh one key.
+pub(super) struct Refresh<'a> {
+    pub(super) keeper: &'a Keeper,
+    pub(super) key: &'a TokenKey,
+    pub(super) entry: &'a Entry,
+    pub(super) target: &'a Target,
+    pub(super) need: Need,
+    pub(super) attempt: String,
+    pub(super) landing: &'a watch::Sender<Landing>,
+}
+
+/// What the attempt holds once it has the lease.
+struct Granted {
+    record: Record,
+    line: Line,
+    terms: ClientTerms,
+    /// Monotonic: all requests of the attempt, and its commit, end before it.
+    deadline: Duration,
+    /// The store's time at the monotonic time `at`.
+    now: Timestamp,
+    at: Duration,
+}
+
+impl Refresh<'_> {
+    pub(super) async fn run(&self) -> Result<()> {
+        let (client, shared) = (self.key.client(), &self.keeper.0);
+        shared
+            .breakers
+            .check(client, self.target, shared.clock.monotonic())?;
+        let terms = shared.source.terms(client).await?;
+        if *self.key.owner() == Owner::App {
+            self.found_app_grant(&terms.binding).await?;
+        }
+        match self.begin(terms).await? {
+            None => Ok(()),
+            Some(granted) => self.send(granted).await,
+        }
+    }
+
+    /// The application's own grant is a row like any other: somebody has to insert it before a lease can be taken.
+    async fn found_app_grant(&self, binding: &Binding) -> Result<()> {
+        let (look, _) = self.keeper.load(self.key, self.entry).await?;
+        let first = match &look.record {
+            None => None,
+            Some(record) if record.header.state == State::LoggedOut => Some(record.header.grant_id),
+            Some(_) => return Ok(()),
+        };
+        let login = Login {
+            attempt: crate::seal::random_id(),
+            grant_id: GrantId::random(),
+            index: Index {
+                issuer: Some(binding.issuer.clone()),
+                ..Index::default()
+            },
+            client_id: Some(binding.client_id.clone()),
+            payload: Payload::default(),
+            never_rotates: true,
+            step: Step::Login,
+            client_credentials: true,
+        };
+        self.keeper
+            .transact(self.key, Announce::Lease, |row, now| {
+                transition::login(row, first, &login, now)
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Takes the lease, or waits for whoever has it. None: another process has refreshed meanwhile.
+    async fn begin(&self, client: ClientTerms) -> Result<Option<Granted>> {
+        let (keeper, clock, timing) = (self.keeper, &self.keeper.0.clock, self.keeper.0.timing);
+        let give_up = clock.monotonic() + timing.lease * 3;
+        loop {
+            // Listen first: a change between the look and the wait must not be missed.
+            let mut changed = std::pin::pin!(self.entry.changed.notified());
+            let (look, snapshot) = keeper.load(self.key, self.entry).await?;
+            changed.as_mut().enable();
+            let now_usable = |snapshot: &Snapshot| {
+                snapshot
+                    .usable(self.target, self.need, clock.monotonic())
+                    .is_some_and(|held| {
+                        // A background renewal is done only by a token that does not want one.
+                        self.need != Need::default() || !held.wants_refresh(clock.monotonic())
+                    })
+            };
+            if snapshot.as_deref().is_some_and(now_usable) {
+                return Ok(None);
+            }
+            let Some(record) = &look.record else {
+                return Err(no_token(self.key));
+            };
+            let line = Line::of(record);
+            let done = keeper
+                .transact(self.key, Announce::Lease, |row, now| {
+                    let terms = Terms {
+                        now,
+                        lease: timing.lease,
+                        commit_budget: timing.commit_budget,
+                        heed_cooling: true,
+                    };
+                    transition::begin(row, line, &self.attempt, &client.binding, terms)
+                })
+                .await?;
+            let wait = match (done.outcome, done.record) {
+                (Begin::Granted { until }, Some(record)) => {
+                    let deadline = done.at + until.since(done.now);
+                    return Ok(Some(Granted {
+                        record,
+                        line,
+                        terms: client,
+                        deadline,
+                        now: done.now,
+                        at: done.at,
+                    }));
+                }
+                (Begin::Busy { until }, _) => until.since(done.now),
+                (Begin::Cooling { until }, _) => {
+                    return Err(cooling(self.key, until.since(done.now)));
+                }
+                (Begin::NeedsLogin { cause }, _) => return Err(needs_login(self.key, cause)),
+                (Begin::KeyMissing, _) => return Err(key_missing(self.key)),
+                (Begin::Gone, _) => return Err(no_token(self.key)),
+                (Begin::Moved | Begin::Granted { .. }, _) => Duration::ZERO,
+            };
+            if clock.monotonic() > give_up {
+                return Err(cooling(self.key, Duration::from_secs(1)));
+            }
+            if !wait.is_zero() {
+                let [random] = crate::seal::random::<1>();
+                let poll = Duration::from_millis(50 + u64::from(random) * 200 / 255);
+                tokio::select! {
+                    () = changed => {}
+                    () = clock.sleep(poll.min(wait + Duration::from_millis(1))) => {}
+                }
+            }
+        }
+    }
+
+    /// Sends the refresh token, as often as the provider's profile allows, and writes what comes of it.
+    async fn send(&self, granted: Granted) -> Result<()> {
+        let (keeper, clock, timing) = (self.keeper, &self.keeper.0.clock, self.keeper.0.timing);
+        let profile = granted.terms.profile;
+        let payload = granted.record.payload().cloned().unwrap_or_default();
+        if payload.refresh_token.is_none() && *self.key.owner() != Owner::App {
+            // The plain header said that it can be renewed, and the sealed payload knows better. The client's own
+            // credentials are no way to renew a user's token: it would become the application's.
+            keeper
+                .transact(self.key, Announce::Lease, |row, now| {
+                    transition::release(row, &self.attempt, true, now)
+                })
+                .await?;
+            return Err(needs_login(self.key, NeedsLoginCause::NotRefreshable));
+        }
+        let journal = granted.record.header.attempt.clone();
+        let mut maybe_sent = journal
+            .as_ref()
+            .is_some_and(|journal| journal.by != self.attempt);
+        if maybe_sent && self.may_wait_out(&granted, journal.as_ref().map(|journal| journal.since))
+        {
+            return self.wait_for_the_end(&granted).await;
+        }
+        let last_start = granted
+            .deadline
+            .saturating_sub(timing.request + timing.commit_budget);
+        let mut unprocessed = true;
+        for round in 0.. {
+            let started = clock.monotonic();
+            if started > last_start {
+                let done = keeper
+                    .transact(self.key, Announce::Lease, |row, now| {
+                        transition::release(row, &self.attempt, unprocessed, now)
+                    })
+                    .await;
+                tracing::warn!(key = %self.key, released = done.is_ok(), "the lease was too short for a request");
+                break;
+            }
+            let ask = Ask {
+                key: self.key,
+                refresh_token: payload.refresh_token.as_ref(),
+                target: self.target,
+                timeout: timing.request,
+            };
+            match keeper.0.source.ask(ask).await {
+                Ok(answer) => {
+                    keeper.0.breakers.accepted(self.key.client(), self.target);
+                    let asked_at = granted.now + started.saturating_sub(granted.at);
+                    return self.commit(granted, payload, answer, asked_at).await;
+                }
+                Err(failure) => {
+                    let verdict = failure.verdict;
+                    unprocessed &= verdict.proves_unprocessed();
+                    let again = match verdict {
+                        Verdict::NotSent => round == 0,
+                        Verdict::Ambiguous => {
+                            round < 2
+                                && may_send_again(
+                                    &granted,
+                                    &payload,
+                                    profile,
+                                    &journal,
+                                    clock.monotonic(),
+                                )
+                        }
+                        _ => false,
+                    };
+                    if !again {
+                        return self.failed(granted, failure, unprocessed, maybe_sent).await;
+                    }
+                    maybe_sent |= verdict == Verdict::Ambiguous;
+                    keeper.pause(round + 4).await;
+                }
+            }
+        }
+        Err(cooling(self.key, Duration::from_secs(1)))
+    }
+
+    /// A refresh token that may have been spent by somebody who vanished: is it better to leave it until the access
+    /// token is nearly over?
+    fn may_wait_out(&self, granted: &Granted, since: Option<Timestamp>) -> bool {
+        let replay = match granted.terms.profile.reuse {
+            _ if granted.terms.profile.rotation == Rotation::Never => true,
+            Reuse::BothValid => true,
+            Reuse::Replay(window) => since.is_some_and(|since| granted.now < since + window),
+            _ => false,
+        };
+        !replay
+            && self.need.newer_than.is_none()
+            && self.near_end(granted).is_some_and(|at| at > granted.now)
+    }
+
+    /// When the access token is nearly over, if it is not over yet.
+    fn near_end(&self, granted: &Granted) -> Option<Timestamp> {
+        let snapshot = self.entry.latest()?;
+        let held = snapshot.usable(
+            self.target,
+            Need::default(),
+            self.keeper.0.clock.monotonic(),
+        )?;
+        Some(held.expires_at? - Duration::from_secs(30)).filter(|at| *at > granted.now)
+    }
+
+    /// Serves the access token that is there, and leaves the one try for the end of it.
+    async fn wait_for_the_end(&self, granted: &Granted) -> Result<()> {
+        let until = self
+            .near_end(granted)
+            .unwrap_or(granted.now + Duration::from_secs(1));
+        self.write_failure(granted, Failure::Cool { until }, true)
+            .await
+            .map(drop)
+    }
+
+    /// Keeps an answer: nothing stands between parsing and commit.
+    async fn commit(
+        &self,
+        granted: Granted,
+        begun: Payload,
+        answer: TokenAnswer,
+        asked_at: Timestamp,
+    ) -> Result<()> {
+        super::commit::Commit {
+            keeper: self.keeper,
+            key: self.key,
+            entry: self.entry,
+            target: self.target,
+            attempt: &self.attempt,
+            line: granted.line,
+            terms: &granted.terms,
+            begun,
+            subject: granted.record.index.subject.clone(),
+        }
+        .run(answer, asked_at, || {
+            // The token can be served before the store has taken it.
+            self.landing
+                .send_if_modified(|landing| landing.replace(Ok(())).is_none());
+        })
+        .await
+    }
+
+    /// Writes a failure, and says what it means for the callers.
+    async fn failed(
+        &self,
+        granted: Granted,
+        failure: TokenFailure,
+        unprocessed: bool,
+        maybe_sent: bool,
+    ) -> Result<()> {
+        let keeper = self.keeper;
+        let header = &granted.record.header;
+        let now = granted.now + keeper.0.clock.monotonic().saturating_sub(granted.at);
+        let error = failure
+            .error
+            .in_phase(Phase::Refresh)
+            .with_client(self.key.client());
+        let app = *self.key.owner() == Owner::App;
+        let wait = match failure.verdict {
+            Verdict::InvalidGrant if !app => {
+                let cause = if maybe_sent {
+                    NeedsLoginCause::AmbiguousLoss
+                } else {
+                    NeedsLoginCause::Rejected
+                };
+                return self.declare_dead(&granted, cause).await;
+            }
+            Verdict::Refused | Verdict::InvalidGrant => {
+                keeper
+                    .transact(self.key, Announce::Lease, |row, now| {
+                        transition::release(row, &self.attempt, unprocessed, now)
+                    })
+                    .await?;
+                let (client, now) = (self.key.client(), keeper.0.clock.monotonic());
+                if keeper.0.breakers.refused(client, self.target, &error, now) {
+                    keeper.events().send(TokenUpdate::ProviderDegraded {
+                        client: client.to_owned(),
+                        code: error.code(),
+                    });
+                }
+                return Err(error.with_action(Action::Configure));
+            }
+            Verdict::Throttled { retry_after } | Verdict::Unavailable { retry_after } => {
+                retry_after.unwrap_or_else(|| back_off(header.failures))
+            }
+            Verdict::NotSent => back_off(header.failures),
+            Verdict::Ambiguous => match self.near_end(&granted) {
+                Some(end) if strict(granted.terms.profile) => end.since(now),
+                _ => back_off(header.failures),
+            },
+        };
+        let until = now + wait;
+        let written = self
+            .write_failure(&granted, Failure::Cool { until }, unprocessed)
+            .await?;
+        if written {
+            keeper.tell(self.key, &granted.record, now, |grant| {
+                TokenUpdate::RefreshFailed {
+                    grant,
+                    code: error.code(),
+                    retry_at: Some(until),
+                }
+            });
+        }
+        Err(error.with_action(Action::Retry { after: Some(wait) }))
+    }
+
+    /// `invalid_grant`: not proof. Another look comes first, then the grace of an attempt that was overtaken.
+    async fn declare_dead(&self, granted: &Granted, cause: NeedsLoginCause) -> Result<()> {
+        let dead = Failure::NeedsLogin { cause };
+        if self.write_failure(granted, dead, false).await? {
+            let now = granted.now + self.keeper.0.clock.monotonic().saturating_sub(granted.at);
+            self.keeper.tell(self.key, &granted.record, now, |grant| {
+                TokenUpdate::NeedsLogin { grant, cause }
+            });
+            return Err(needs_login(self.key, cause));
+        }
+        // Somebody was quicker: if that helps, the callers find it in the snapshot.
+        let (_, snapshot) = self.keeper.load(self.key, self.entry).await?;
+        match snapshot.map(|snapshot| snapshot.state) {
+            Some(State::Active) => Ok(()),
+            Some(State::NeedsLogin { cause }) => Err(needs_login(self.key, cause)),
+            _ => Err(no_token(self.key)),
+        }
+    }
+
+    /// Writes a failure once the grace is over. Answers whether it was this attempt's to write.
+    async fn write_failure(
+        &self,
+        granted: &Granted,
+        failure: Failure,
+        unprocessed: bool,
+    ) -> Result<bool> {
+        loop {
+            let done = self
+                .keeper
+                .transact(self.key, Announce::Yes, |row, now| {
+                    transition::fail(row, granted.line, &self.attempt, failure, unprocessed, now)
+                })
+                .await?;
+            match done.outcome {
+                Fail::Written => return Ok(true),
+                Fail::NotMine => return Ok(false),
+                Fail::Grace { until } => {
+                    let wait = until.since(done.now).min(Duration::from_millis(250));
+                    self.keeper
+                        .0
+                        .clock
+                        .sleep(wait + Duration::from_millis(1))
+                        .await;
+                }
+            }
+        }
+    }
+}
+
+/// May the same refresh token be sent again after a lost answer?
+fn may_send_again(
+    granted: &Granted,
+    payload: &Payload,
+    profile: ProviderProfile,
+    journal: &Option<crate::token::Attempt>,
+    monotonic: Duration,
+) -> bool {
+    if payload.refresh_token.is_none() || profile.rotation == Rotation::Never {
+        return true;
+    }
+    match profile.reuse {
+        Reuse::BothValid => true,
+        Reuse::Replay(window) => {
+            let since = journal
+                .as_ref()
+                .map_or(granted.now, |journal| journal.since);
+            granted.now + monotonic.saturating_sub(granted.at) < since + window
+        }
+        _ => false,
+    }
+}
+
+fn strict(profile: ProviderProfile) -> bool {
+    profile.rotation == Rotation::Rotate
+        && matches!(profile.reuse, Reuse::Strict | Reuse::RevokesFamily)
+}
+
+/// 1 s doubling to 5 min, with up to a quarter more, so that a fleet does not come back at once.
+fn back_off(failures: u32) -> Duration {
+    let base = Duration::from_secs(1 << failures.min(9)).min(Duration::from_secs(300));
+    let [random] = crate::seal::random::<1>();
+    base + base * u32::from(random) / (4 * 255)
+}
