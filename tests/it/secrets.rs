@@ -352,6 +352,8 @@ async fn failures(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Sec
         let rule = rule.times(1);
         heard.failed(grant.refresh().await);
         rule.off();
+        // The next one is asked again, whatever this one did to deserve a pause.
+        world.advance(Duration::from_secs(60));
     }
     let grant = world.alice(oauth).await;
     remember_token(heard, secrets, grant.token().await.map(Arc::new));

@@ -194,27 +194,23 @@ impl ProviderMetadata {
     /// member once, longer than 256 KiB, names no issuer, or an endpoint that is not https (http to this machine is for
     /// issuers on this machine).
     pub fn parse(bytes: &[u8], issuer: Option<&str>) -> Result<Self> {
-        let metadata = Self::read(bytes)?;
-        match issuer {
-            Some(expected) if metadata.issuer != expected => {
-                Err(mismatch(&metadata.issuer, expected))
-            }
-            _ => Ok(metadata),
-        }
+        Self::read(bytes, |found| match issuer {
+            Some(expected) if found != expected => Err(mismatch(found, expected)),
+            _ => Ok(()),
+        })
     }
 
     /// Reads the document that was found at `url`, which says who the issuer must be, if it is of a well-known form.
     pub(crate) fn parse_from(bytes: &[u8], url: &Url) -> Result<Self> {
-        let metadata = Self::read(bytes)?;
-        match issuers_of(url) {
-            Some(issuers) if !issuers.contains(&metadata.issuer) => {
-                Err(mismatch(&metadata.issuer, &issuers[0]))
+        Self::read(bytes, |found| match issuers_of(url) {
+            Some(issuers) if issuers.iter().all(|issuer| issuer != found) => {
+                Err(mismatch(found, &issuers[0]))
             }
-            _ => Ok(metadata),
-        }
+            _ => Ok(()),
+        })
     }
 
-    fn read(bytes: &[u8]) -> Result<Self> {
+    fn read(bytes: &[u8], check_issuer: impl FnOnce(&str) -> Result<()>) -> Result<Self> {
         if bytes.len() > MAX_LEN {
             return Err(unusable("it is longer than 256 KiB"));
         }
@@ -237,6 +233,8 @@ impl ProviderMetadata {
             .ok_or_else(|| {
                 unusable("its issuer is absent, or not an https URL without query and fragment")
             })?;
+        // First: what else is odd about the document of another issuer is not the thing to say.
+        check_issuer(&read.metadata.issuer)?;
         // Otherwise any provider could have us ask the services of our own machine.
         if let Some(member) = read.plain.filter(|_| !is_loopback(&issuer)) {
             return Err(unusable(&format!(

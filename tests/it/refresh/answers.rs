@@ -107,6 +107,10 @@ async fn failures_are_errors_with_an_action_and_cost_no_grant() {
         if error.action() == &Action::Configure {
             assert!(unprocessed, "{fault:?}");
             assert_eq!(kinds, ["provider_degraded"], "{fault:?}");
+            // A provider that refuses our registration is left alone for a while.
+            refused(grant.refresh().await, code);
+            assert_eq!(world.refreshes(), sent, "{fault:?}");
+            world.advance(Duration::from_secs(60));
         } else {
             let Action::Retry { after: Some(wait) } = *error.action() else {
                 panic!("{fault:?}: {error:?}");
