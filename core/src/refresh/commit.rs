@@ -43,7 +43,7 @@ impl Commit<'_> {
         for warning in &answer.warnings {
             tracing::warn!(key = %self.key, member = %warning, "a member of a token answer cannot be read");
         }
-        let answered = self.answered(&answer, asked_at);
+        let mut answered = self.answered(&answer, asked_at);
         let mut wait = Duration::from_millis(50);
         let mut told = false;
         let done = loop {
@@ -52,6 +52,12 @@ impl Commit<'_> {
             };
             match keeper.transact(self.key, Announce::Yes, step).await {
                 Ok(done) => break done,
+                // It does not fit beside the tokens of other targets: those can be asked for again.
+                Err(error)
+                    if error.code() == ErrorCode::InvalidToken && !answered.revokes_others =>
+                {
+                    answered.revokes_others = true;
+                }
                 Err(error) => {
                     tracing::warn!(key = %self.key, %error, "a commit is pending");
                     if !told {

@@ -155,7 +155,7 @@ impl Keeper {
             Some(snapshot) if !snapshot.refreshable => {
                 Err(needs_login(key, NeedsLoginCause::NotRefreshable))
             }
-            Some(_) if need == Need::default() && !self.0.source.automatic(key.client()) => {
+            Some(_) if need == Need::default() && !self.0.source.known(key.client()).automatic => {
                 Err(Error::new(
                     ErrorCode::RefreshUnavailable,
                     Phase::Refresh,
@@ -170,7 +170,7 @@ impl Keeper {
 
     fn may_renew_in_background(&self, key: &TokenKey, snapshot: &Snapshot) -> bool {
         snapshot.state == State::Active
-            && self.0.source.automatic(key.client())
+            && self.0.source.known(key.client()).automatic
             && snapshot
                 .not_before
                 .is_none_or(|at| at <= self.0.clock.monotonic())

@@ -311,11 +311,17 @@ impl Keeper {
         now: Timestamp,
         seen: Seen,
     ) -> Snapshot {
+        let known = self.0.source.known(key.client());
         let point = RefreshPoint {
             spread: self.0.spread,
-            leeway: self.0.source.leeway(key.client()),
+            leeway: known.leeway,
         };
-        Snapshot::of(key, record, now, seen, point)
+        let snapshot = Snapshot::of(key, record, now, seen, point);
+        if known.fits(record) {
+            snapshot
+        } else {
+            snapshot.of_another_registration()
+        }
     }
 
     /// Looks at the store and installs what it shows.
@@ -512,6 +518,8 @@ impl Keeper {
     /// A client was registered anew: what its provider refused before says nothing any more.
     pub(crate) fn registered_anew(&self, client: &str) {
         self.0.breakers.forget(client);
+        // Tokens of another registration must not go on being served.
+        self.0.snapshots.distrust_all();
     }
 
     /// Does the store answer?

@@ -18,5 +18,5 @@ mod transition;
 
 pub(crate) use keeper::{Keeper, KeeperParts, Timing, WeakKeeper};
 pub(crate) use snapshot::{Entry, Held, Need};
-pub(crate) use source::{Ask, ClientTerms, TokenSource};
+pub(crate) use source::{Ask, ClientTerms, Known, TokenSource};
 pub(crate) use transition::{Binding, Login};

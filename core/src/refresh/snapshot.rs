@@ -20,7 +20,9 @@ use tokio::sync::Notify;
 use crate::{
     Timestamp, Token, TokenKey,
     store::{StoredRecord, Version},
-    token::{AccessToken, Credential, GrantId, Payload, Record, Secret, State, Target},
+    token::{
+        AccessToken, Credential, GrantId, NeedsLoginCause, Payload, Record, Secret, State, Target,
+    },
 };
 
 /// An access token, ready to be sent. What the hot path reads stands first.
@@ -230,6 +232,19 @@ impl Snapshot {
                 .map(|payload| Arc::new(payload.clone())),
             seen,
         }
+    }
+
+    /// The grant was issued to another registration: nothing of it may be sent.
+    pub(crate) fn of_another_registration(mut self) -> Self {
+        self.login = None;
+        self.others.clear();
+        self.session = None;
+        if self.state == State::Active {
+            self.state = State::NeedsLogin {
+                cause: NeedsLoginCause::RegistrationChanged,
+            };
+        }
+        self
     }
 
     /// Does it stay in the place of another one? Of one generation the later look counts; a logout is the end of its grant

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::transition::Binding;
 use crate::{
     Error, ProviderProfile, Result, Rotation, Secret, Target, TokenKey,
-    token::{TokenAnswer, TokenFailure},
+    token::{Record, TokenAnswer, TokenFailure},
 };
 
 /// What is known of a client before anything is sent.
@@ -22,6 +22,29 @@ impl ClientTerms {
     /// Does a refresh leave the refresh token as it is?
     pub(crate) fn never_rotates(&self) -> bool {
         self.profile.rotation == Rotation::Never
+    }
+}
+
+/// What is known of a client at once.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    /// How long before its expiry it wants a token renewed at least.
+    pub(crate) leeway: Option<Duration>,
+    /// May its tokens be renewed without being asked to?
+    pub(crate) automatic: bool,
+    /// The issuer, where the registration names it.
+    pub(crate) issuer: Option<String>,
+    pub(crate) client_id: Option<String>,
+}
+
+impl Known {
+    /// Was a grant issued to this registration, as far as both say?
+    pub(crate) fn fits(&self, record: &Record) -> bool {
+        fn agree(known: Option<&String>, kept: Option<&String>) -> bool {
+            known.zip(kept).is_none_or(|(known, kept)| known == kept)
+        }
+        agree(self.issuer.as_ref(), record.index.issuer.as_ref())
+            && agree(self.client_id.as_ref(), record.header.client_id.as_ref())
     }
 }
 
@@ -40,11 +63,8 @@ pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
     /// What is known of a client; may load its provider's metadata.
     async fn terms(&self, client: &str) -> Result<ClientTerms>;
 
-    /// How long before its expiry a client wants a token renewed at least.
-    fn leeway(&self, client: &str) -> Option<Duration>;
-
-    /// May its tokens be renewed without being asked to?
-    fn automatic(&self, client: &str) -> bool;
+    /// What is known of a client at once, without asking anybody.
+    fn known(&self, client: &str) -> Known;
 
     /// Sends one token request and reads its answer; nothing else.
     async fn ask(&self, ask: Ask<'_>) -> Result<TokenAnswer, TokenFailure>;

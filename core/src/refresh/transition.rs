@@ -146,7 +146,7 @@ pub(crate) fn login(
         return Move::Stay(LoginOutcome::Superseded);
     }
     let generation = row
-        .map_or(0, |record| record.header.generation + 1)
+        .map_or(0, |record| record.header.generation.saturating_add(1))
         .max(u64::try_from(now.as_millis()).unwrap_or(0));
 
     if let Some(record) = row.filter(|record| keeps_refresh_token(record, login)) {
@@ -299,7 +299,7 @@ pub(crate) fn begin(
     }
     let until = now + terms.lease;
     let mut next = rewritten(record, now);
-    next.header.fence += 1;
+    next.header.fence = next.header.fence.saturating_add(1);
     next.header.lease = Some(Lease {
         attempt: attempt.to_owned(),
         until,
@@ -387,7 +387,7 @@ pub(crate) fn commit(
     }
     let mut next = rewritten(record, now);
     let recovered = record.header.state != State::Active;
-    let generation = line.generation + 1;
+    let generation = line.generation.saturating_add(1);
     next.header.generation = generation;
     next.header.commit_id = Some(attempt.to_owned());
     next.header.lease.take_if(|lease| lease.attempt == attempt);

@@ -21,7 +21,7 @@ use crate::{
     hooks::{ClientHooks, Hooks},
     http::Http,
     openid::{peek, validate_with},
-    refresh::{Ask, Binding, ClientTerms, TokenSource},
+    refresh::{Ask, Binding, ClientTerms, Known, TokenSource},
     token::{TokenAnswer, TokenFailure, Verdict},
 };
 
@@ -159,12 +159,18 @@ impl Clients {
         ClientState::new(resolved, http).map_err(|error| error.with_client(registration.name()))
     }
 
-    fn known(&self, name: &str) -> Option<Arc<ClientState>> {
+    fn registered(&self, name: &str) -> Option<Arc<ClientState>> {
         self.registered
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(name)
             .map(Arc::clone)
+    }
+
+    /// What the source said of a name lately.
+    fn found(&self, name: &str) -> Option<Arc<ClientState>> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.get(name)?.answer.get()?.clone()
     }
 
     pub(super) fn names(&self) -> Vec<String> {
@@ -182,7 +188,7 @@ impl Clients {
 
     /// Is there a client of that name, as far as that can be told at once?
     pub(super) fn check(&self, name: &str) -> Result<()> {
-        if self.source.is_some() || self.known(name).is_some() {
+        if self.source.is_some() || self.registered(name).is_some() {
             Ok(())
         } else {
             Err(self.unknown(name))
@@ -191,7 +197,7 @@ impl Clients {
 
     /// A client, from the registry or from the source.
     pub(super) async fn state(&self, name: &str) -> Result<Arc<ClientState>> {
-        if let Some(state) = self.known(name) {
+        if let Some(state) = self.registered(name) {
             return Ok(state);
         }
         let Some(source) = &self.source else {
@@ -208,6 +214,15 @@ impl Clients {
                 let registration = source.registration(name).await?;
                 registration
                     .map(|registration| {
+                        // A database may fold case: another name is another client.
+                        if registration.name() != name {
+                            return Err(Error::new(
+                                ErrorCode::InvalidConfiguration,
+                                Phase::Configure,
+                                "the source answered with a client of another name",
+                            )
+                            .with_client(name));
+                        }
                         self.resolved(&registration, &Settings::default())
                             .map(Arc::new)
                     })
@@ -288,13 +303,15 @@ impl TokenSource for Clients {
         })
     }
 
-    fn leeway(&self, client: &str) -> Option<Duration> {
-        self.known(client)?.resolved.leeway
-    }
-
-    fn automatic(&self, client: &str) -> bool {
-        self.known(client)
-            .is_none_or(|state| state.resolved.automatic_refresh)
+    fn known(&self, client: &str) -> Known {
+        let state = self.registered(client).or_else(|| self.found(client));
+        let resolved = state.as_ref().map(|state| &state.resolved);
+        Known {
+            leeway: resolved.and_then(|resolved| resolved.leeway),
+            automatic: resolved.is_none_or(|resolved| resolved.automatic_refresh),
+            issuer: resolved.and_then(|resolved| resolved.issuer.clone()),
+            client_id: resolved.map(|resolved| resolved.client_id.clone()),
+        }
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<TokenAnswer, TokenFailure> {

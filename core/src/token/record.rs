@@ -339,8 +339,9 @@ impl Record {
         };
     }
 
-    /// What a payload is bound to: nobody can move it to another row, grant or generation.
-    fn bound(key: &TokenKey, header: &Header) -> Vec<u8> {
+    /// What a payload is bound to: nobody can move it to another row, grant or generation, nor say of whom or of which
+    /// registration it is.
+    fn bound(key: &TokenKey, header: &Header, index: &Index) -> Vec<u8> {
         let mut bound = b"tokenkeep record".to_vec();
         let slot = key.slot_column();
         for part in [key.client(), key.owner_column(), &slot] {
@@ -349,6 +350,12 @@ impl Record {
         }
         bound.extend_from_slice(&header.grant_id.0);
         bound.extend_from_slice(&header.generation.to_be_bytes());
+        for part in [&index.issuer, &index.subject, &header.client_id] {
+            bound.push(u8::from(part.is_some()));
+            let part = part.as_deref().unwrap_or_default();
+            bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bound.extend_from_slice(part.as_bytes());
+        }
         bound
     }
 
@@ -388,7 +395,7 @@ impl Record {
                 }
                 let json = Zeroizing::new(serde_json::to_vec(payload).map_err(internal)?);
                 match &sealing.ring {
-                    Some(ring) => ring.seal(&Self::bound(key, &self.header), &json)?,
+                    Some(ring) => ring.seal(&Self::bound(key, &self.header, &self.index), &json)?,
                     None => [&[PLAIN], json.as_slice()].concat(),
                 }
             }
@@ -468,7 +475,7 @@ impl Record {
             sealed => match sealing
                 .ring
                 .as_ref()
-                .map(|ring| ring.open(&Self::bound(key, &header), sealed))
+                .map(|ring| ring.open(&Self::bound(key, &header, &stored.index), sealed))
             {
                 Some(Ok(json)) => Body::Open {
                     payload: read(&json)?,

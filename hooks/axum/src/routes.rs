@@ -327,6 +327,21 @@ async fn log_in(
         .map_err(|error| error.answering(&headers))
 }
 
+/// A page of another site must not start adding a grant: with a login of its author's at the provider, the user's account
+/// would get that one. Browsers say where a request comes from; what says nothing is no browser's.
+fn refuse_cross_site(headers: &HeaderMap) -> Result<()> {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if matches!(site, Some(b"cross-site" | b"same-site")) {
+        return Err(Error::from(core::Error::new(
+            ErrorCode::CsrfMismatch,
+            Phase::Authorize,
+            "the request does not come from one of the application's own pages",
+        ))
+        .answering(headers));
+    }
+    Ok(())
+}
+
 async fn connect(
     State(routes): State<Routes>,
     ClientName(client): ClientName,
@@ -334,6 +349,7 @@ async fn connect(
     headers: HeaderMap,
     user: SignedIn,
 ) -> Result<Response> {
+    refuse_cross_site(&headers)?;
     routes
         .start(
             &client,

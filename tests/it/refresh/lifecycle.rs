@@ -43,7 +43,12 @@ async fn tokens_of_elsewhere_are_adopted_once_however_many_try() {
             kept += u32::from(soon(adopter).await.unwrap().unwrap());
         }
         assert_eq!(kept, 1);
-        assert_eq!(next(&mut updates).await.kind(), "issued");
+        // Whoever subscribes before the feed is up hears that it may have missed something.
+        let mut first = next(&mut updates).await;
+        if first.kind() == "resync" {
+            first = next(&mut updates).await;
+        }
+        assert_eq!(first.kind(), "issued");
         assert!(!oauth.adopt(key_of_alice(), token()).await.unwrap());
         let grant = alice(&second);
         assert_eq!(

@@ -38,7 +38,7 @@ fn other_encoder(record: &Record, sealing: &Sealing, major: u8, minor: u8) -> St
     let mut payload = serde_json::to_value(record.payload().unwrap()).unwrap();
     payload["shape"] = "round".into();
     payload["access_tokens"][0]["taste"] = "sweet".into();
-    let bound = Record::bound(&key(), &record.header);
+    let bound = Record::bound(&key(), &record.header, &record.index);
     let sealed = sealing
         .ring
         .as_ref()
@@ -158,6 +158,21 @@ fn a_payload_opens_under_its_own_key_grant_and_generation_only() {
         Record::decode(&key(), later, &sealing).unwrap_err().code(),
         ErrorCode::InvalidRecord
     );
+}
+
+#[test]
+fn nobody_can_say_that_a_payload_is_of_somebody_else() {
+    let (sealing, record) = (sealing(), record());
+    let stored = record.encode(&key(), &sealing, true).unwrap();
+    for change in [
+        |index: &mut Index| index.issuer = Some("https://other".into()),
+        |index: &mut Index| index.subject = Some("mallory".into()),
+    ] {
+        let mut forged = stored.clone();
+        change(&mut forged.index);
+        let error = Record::decode(&key(), forged, &sealing).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidRecord);
+    }
 }
 
 #[test]
