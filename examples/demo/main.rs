@@ -51,10 +51,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     };
     let listener = serve::bind(options.listen)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let address = listener
-        .local_addr()
-        .map_err(|error| Failure::other(error.to_string()))?;
-    let here = format!("{scheme}://{address}");
+    let here = format!("{scheme}://{}", serve::address(&listener)?);
     let base_url = env::var("TOKENKEEP_BASE_URL").unwrap_or_else(|_| here.clone());
     let base_url = base_url.trim_end_matches('/').to_owned();
 
@@ -94,8 +91,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         root,
     };
     let oauth = setup.registry().await?;
-    let server =
-        serve::start(listener, tls, &oauth).map_err(|error| Failure::other(error.to_string()))?;
+    let server = serve::start(listener, tls, &oauth)?;
     say(&format!("listening on {here}"));
 
     let walked = match (options.headless, &provider) {

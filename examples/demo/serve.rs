@@ -33,7 +33,7 @@ pub(crate) fn start(
     listener: TcpListener,
     tls: Option<RustlsConfig>,
     oauth: &OAuth,
-) -> io::Result<Server> {
+) -> Result<Server, Failure> {
     let handle = Handle::new();
     let stop = CancellationToken::new();
     let app = router(App {
@@ -43,11 +43,11 @@ pub(crate) fn start(
     .into_make_service();
     let serving = match tls {
         Some(tls) => {
-            let server = axum_server::from_tcp_rustls(listener, tls)?;
+            let server = axum_server::from_tcp_rustls(listener, tls).map_err(broken)?;
             tokio::spawn(server.handle(handle.clone()).serve(app))
         }
         None => {
-            let server = axum_server::from_tcp(listener)?;
+            let server = axum_server::from_tcp(listener).map_err(broken)?;
             tokio::spawn(server.handle(handle.clone()).serve(app))
         }
     };
@@ -67,7 +67,7 @@ impl Server {
         self.stop.cancel();
         self.handle.graceful_shutdown(Some(PATIENCE));
         if let Ok(Err(error)) = self.serving.await {
-            return Err(Failure::other(format!("the server broke down: {error}")));
+            return Err(broken(error));
         }
         let left = self.oauth.drain(PATIENCE).await?;
         if left > 0 {
@@ -81,6 +81,15 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     let listener = TcpListener::bind(address);
     let bound = listener.and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     bound.map_err(|error| Failure::other(format!("cannot listen on {address}: {error}")))
+}
+
+/// Where it listens, with the port that it got.
+pub(crate) fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(broken)
+}
+
+fn broken(error: io::Error) -> Failure {
+    Failure::other(format!("the server does not work: {error}"))
 }
 
 pub(crate) async fn tls(certificate: &Path, key: &Path) -> Result<RustlsConfig, Failure> {
