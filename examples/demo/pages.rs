@@ -75,6 +75,7 @@ pub(crate) fn signed_in(session: &Session, rows: &[Row], clients: &[String]) -> 
             }
             section {
                 h2 { "Kept tokens" }
+                p.quiet { "A token that is over is renewed by its next use: expire one, call the API, and watch the live feed." }
                 @if rows.is_empty() { p { "None yet." } }
                 div.cards { @for row in rows { (card(session, row)) } }
             }
@@ -116,7 +117,6 @@ fn name(session: &Session) -> String {
 
 fn card(session: &Session, row: &Row) -> Markup {
     let client = &row.client;
-    let id = segment(client);
     html! {
         article.card data-test="token-row" data-client=(client) data-generation=(row.generation) data-state=(row.state) {
             h3 {
@@ -124,33 +124,44 @@ fn card(session: &Session, row: &Row) -> Markup {
                 @if !row.slot.is_empty() { " · " (row.slot) }
                 " " span.{"state " (row.state)} { (row.state.replace('_', " ")) }
             }
-            dl {
-                dt { "Access token" }
-                dd { (row.token_type.as_deref().unwrap_or("none")) ", " (expiry(row.expires_at)) }
-                dt { "Renewable" }
-                dd { @if row.refreshable { "yes, without you" } @else { "only by logging in again" } }
-                dt { "Scopes" }
-                dd { (row.scopes.as_ref().map_or("unknown".to_owned(), |scopes| scopes.join(" "))) }
-                dt { "Generation" }
-                dd { (row.generation) }
+            @if row.state == "logged_out" {
+                p.quiet { "Its tokens are gone; a new login brings new ones." }
+            } @else {
+                dl {
+                    dt { "Access token" }
+                    dd { (row.token_type.as_deref().unwrap_or("unreadable")) ", " (expiry(row.expires_at)) }
+                    dt { "Renewable" }
+                    dd { @if row.refreshable { "yes, without you" } @else { "only by logging in again" } }
+                    dt { "Scopes" }
+                    dd { (row.scopes.as_ref().map_or("unknown".to_owned(), |scopes| scopes.join(" "))) }
+                    dt { "Generation" }
+                    dd { (row.generation) }
+                }
             }
             // The routes act on the account without a label.
             @if row.slot.is_empty() {
                 @if row.state != "active" {
                     (log_in("connect", client, "Log in again", true))
                 }
-                form.call action={"/call/" (id)} {
-                    label for={"path-" (id)} { "API path" }
-                    input id={"path-" (id)} name="path" value="me" autocapitalize="none" spellcheck="false";
-                    button.primary data-test="api-call" { "Call the API" }
-                }
-                div.actions {
-                    form action={"/userinfo/" (id)} { button data-test="userinfo" { "Userinfo" } }
-                    (button(session, &format!("/tokens/{id}/refresh"), "refresh", "Refresh now"))
-                    (button(session, &format!("/tokens/{id}/expire"), "expire", "Expire now"))
-                    (button(session, &format!("/tokens/{id}/revoke"), "revoke", "Revoke"))
-                }
+                @if row.state != "logged_out" { (actions(session, client)) }
             }
+        }
+    }
+}
+
+fn actions(session: &Session, client: &str) -> Markup {
+    let id = segment(client);
+    html! {
+        form.call action={"/call/" (id)} {
+            label for={"path-" (id)} { "API path" }
+            input id={"path-" (id)} name="path" value="me" autocapitalize="none" spellcheck="false";
+            button.primary data-test="api-call" { "Call the API" }
+        }
+        div.actions {
+            form action={"/userinfo/" (id)} { button data-test="userinfo" { "Userinfo" } }
+            (button(session, &format!("/tokens/{id}/refresh"), "refresh", "Refresh now"))
+            (button(session, &format!("/tokens/{id}/expire"), "expire", "Expire now"))
+            (button(session, &format!("/tokens/{id}/revoke"), "revoke", "Revoke"))
         }
     }
 }
@@ -236,8 +247,8 @@ pub(crate) fn error(error: &tokenkeep::Error) -> Markup {
                 "Error " code { (code) }
                 @if let Some(client) = client { " of the client " b { (client) } }
             }
-            p {
-                @if let Some(url) = error.connect_url() { a.button href=(url) { "Log in again" } " " }
+            p.way-out {
+                @if let Some(url) = error.connect_url() { a.button href=(url) { "Log in again" } }
                 a href="/" { @if error.code() == ErrorCode::NotSignedIn { "Log in" } @else { "Back to the start" } }
             }
         },
