@@ -58,8 +58,13 @@ async fn run(options: Options) -> Result<(), Failure> {
     let mut clients = setup::clients_of_environment();
     let embedded = match options.provider {
         Some(provider) => provider == Provider::Embedded,
-        None => clients.is_empty(),
+        None => options.headless || clients.is_empty(),
     };
+    if options.headless && !embedded {
+        return Err(Failure::configuration(
+            "--headless walks at the embedded provider: leave --provider none out",
+        ));
+    }
     let provider = if embedded {
         let (provider, known) = provider::start(&base_url).await?;
         clients.extend(known);
@@ -78,34 +83,30 @@ async fn run(options: Options) -> Result<(), Failure> {
             (store, Some(keys.unwrap_or_else(KeyRing::ephemeral)))
         }
     };
-    let root = options
-        .ca
-        .as_deref()
-        .map(setup::root_certificate)
-        .transpose()?;
+    let roots = match &options.ca {
+        Some(file) => setup::certificates(file)?,
+        None => Vec::new(),
+    };
     let setup = Setup {
         store,
         keys,
         base_url,
         clients,
-        root,
+        roots,
     };
     let oauth = setup.registry().await?;
     let server = serve::start(listener, tls, &oauth)?;
     say(&format!("listening on {here}"));
 
-    let walked = match (options.headless, &provider) {
-        (true, Some(provider)) => headless::walk(&setup, provider).await,
-        (true, None) => Err(Failure::configuration(
-            "--headless walks at the embedded provider: leave --provider none out",
-        )),
-        (false, _) => {
+    let done = match &provider {
+        Some(provider) if options.headless => headless::walk(&setup, provider).await,
+        _ => {
             tell(&setup, provider.as_ref());
             until_told_to_end().await
         }
     };
     server.stop().await?;
-    walked
+    done
 }
 
 /// Where to look.
