@@ -78,6 +78,9 @@ impl Walk<'_> {
         let mut feed = Feed::open(&self.alice).await?;
         report.step("call the API with it", self.call_api()).await?;
         report
+            .step("post a form to the API", self.post_to_api())
+            .await?;
+        report
             .step("expire the token, and call again", self.call_expired())
             .await?;
         report
@@ -181,6 +184,16 @@ impl Walk<'_> {
         Ok(format!("the API says {me}"))
     }
 
+    async fn post_to_api(&self) -> Result<String, Unexpected> {
+        let path = "/api/op/echo/%C3%A4?a=1&a=2";
+        let echo = self.alice.post_form(path, &[("b", "3 4")]).await?;
+        expect("the method", echo["method"].as_str(), Some("POST"))?;
+        expect("the path", echo["path"].as_str(), Some("/api/echo/%C3%A4"))?;
+        expect("the query", echo["query"].as_str(), Some("a=1&a=2"))?;
+        expect("the body", echo["body"].as_str(), Some("b=3+4"))?;
+        Ok("path, query and body arrived as they were sent".into())
+    }
+
     /// How many refresh tokens were spent while this was done.
     async fn spends<T>(
         &self,
@@ -266,7 +279,7 @@ impl Walk<'_> {
     async fn foreign_host(&self) -> Result<String, Unexpected> {
         let error = self.alice.get("/api/op//other.example/x", 400).await?;
         expect("the error", error["error"].as_str(), Some("foreign_origin"))?;
-        Ok("refused with foreign_origin, nothing was sent".into())
+        Ok("refused with foreign_origin".into())
     }
 
     async fn without_csrf(&self) -> Result<String, Unexpected> {

@@ -19,6 +19,7 @@ use std::{
     env,
     io::{self, IsTerminal, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser;
@@ -66,7 +67,7 @@ async fn run(options: Options) -> Result<(), Failure> {
         ));
     }
     let provider = if embedded {
-        let (provider, known) = provider::start(&base_url).await?;
+        let (provider, known) = provider::start(&base_url, access_token_lifetime(&options)).await?;
         clients.extend(known);
         Some(provider)
     } else {
@@ -99,7 +100,10 @@ async fn run(options: Options) -> Result<(), Failure> {
     say(&format!("listening on {here}"));
 
     let done = match &provider {
-        Some(provider) if options.headless => headless::walk(&setup, provider).await,
+        Some(provider) if options.headless => tokio::select! {
+            walked = headless::walk(&setup, provider) => walked,
+            told = until_told_to_end() => told.and_then(|()| Err(Failure::other("interrupted"))),
+        },
         _ => {
             tell(&setup, provider.as_ref());
             until_told_to_end().await
@@ -107,6 +111,14 @@ async fn run(options: Options) -> Result<(), Failure> {
     };
     server.stop().await?;
     done
+}
+
+/// How long access tokens of the embedded provider last, so that people can watch them being renewed.
+const SHORT: Duration = Duration::from_secs(60);
+
+/// A walk without people counts refreshes: none may happen by itself meanwhile.
+fn access_token_lifetime(options: &Options) -> Duration {
+    if options.headless { 10 * SHORT } else { SHORT }
 }
 
 /// Where to look.
@@ -119,7 +131,7 @@ fn tell(setup: &Setup, provider: Option<&tokenkeep_testing::Provider>) {
         ));
         say(&format!(
             "access tokens last {} s, so that you can watch them being renewed",
-            provider::ACCESS_TOKEN_LIFETIME.as_secs()
+            SHORT.as_secs()
         ));
     }
     say(&format!("tokens are kept in {}", setup.store));

@@ -110,9 +110,10 @@ fn name(session: &Session) -> String {
         info.and_then(|info| info.preferred_username()),
         claims.and_then(|claims| claims.preferred_username()),
         claims.map(|claims| claims.subject()),
+        Some(session.owner()),
     ];
     let mut names = names.into_iter().flatten();
-    names.next().unwrap_or(session.owner()).to_owned()
+    names.next().unwrap_or_default().to_owned()
 }
 
 fn card(session: &Session, row: &Row) -> Markup {
@@ -133,7 +134,7 @@ fn card(session: &Session, row: &Row) -> Markup {
                     dt { "Renewable" }
                     dd { @if row.refreshable { "yes, without you" } @else { "only by logging in again" } }
                     dt { "Scopes" }
-                    dd { (row.scopes.as_ref().map_or("unknown".to_owned(), |scopes| scopes.join(" "))) }
+                    dd { (scopes(row)) }
                     dt { "Generation" }
                     dd { (row.generation) }
                 }
@@ -146,6 +147,13 @@ fn card(session: &Session, row: &Row) -> Markup {
                 @if row.state != "logged_out" { (actions(session, client)) }
             }
         }
+    }
+}
+
+fn scopes(row: &Row) -> String {
+    match &row.scopes {
+        Some(scopes) => scopes.join(" "),
+        None => "unknown".to_owned(),
     }
 }
 
