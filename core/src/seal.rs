@@ -23,6 +23,10 @@ struct Entry {
     key: LessSafeKey,
 }
 
+/// How to come by a ring, for whoever has none.
+pub(crate) const NEW_RING: &str =
+    "a ring of one new key is \"a:$(openssl rand -base64 32 | tr '+/' '-_')\"";
+
 /// First byte of what a ring seals.
 const SEALED: u8 = 1;
 
@@ -88,7 +92,7 @@ impl KeyRing {
                 ErrorCode::InvalidConfiguration,
                 Phase::Configure,
                 format!(
-                    "{variable} is not set; it holds the key ring: id:base64url(32 bytes), the first key seals"
+                    "{variable} is not set; it holds the key ring: id:base64url(32 bytes), the first key seals; {NEW_RING}"
                 ),
             )),
         }

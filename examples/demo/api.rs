@@ -3,11 +3,12 @@
 use axum::{
     body::{Body, HttpBody},
     extract::{Query, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Redirect, Response},
 };
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
+use percent_encoding::{
+    AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode,
+};
 use tokenkeep::axum::{ClientName, Result, SignedIn};
 
 use crate::{answer::Wants, pages};
@@ -19,26 +20,18 @@ const REPEATABLE: usize = 1024 * 1024;
 const SHOWN: usize = 64 * 1024;
 
 /// What of an answer is passed on beside status and body. Cookies and everything about the connection stay here.
-const PASSED_ON: [HeaderName; 6] = [
+const PASSED_ON: [HeaderName; 4] = [
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
-    header::ETAG,
-    header::LAST_MODIFIED,
     header::LINK,
 ];
 
 /// `GET, POST /api/{client}/{path}`
-pub(crate) async fn call(
-    ClientName(client): ClientName,
-    user: SignedIn,
-    wants: Wants,
-    request: Request,
-) -> Result<Response> {
+pub(crate) async fn call(user: SignedIn, wants: Wants, request: Request) -> Result<Response> {
     let (parts, body) = request.into_parts();
-    let mut call = user
-        .grant(&client)?
-        .request(parts.method, &api_path(&parts.uri));
+    let (client, path) = target(&parts.uri);
+    let mut call = user.grant(&client)?.request(parts.method, &path);
     if let Some(body) = passable(body).await? {
         call = call.body(body);
     }
@@ -52,15 +45,18 @@ pub(crate) async fn call(
     }
 }
 
-/// What follows `/api/{client}/`, as it came. Where it begins with a slash, both slashes are kept, so that tokenkeep sees
-/// the other host that is meant, and refuses it.
-fn api_path(uri: &Uri) -> String {
-    let rest = uri.path().splitn(4, '/').nth(3).unwrap_or_default();
+/// The client, and what follows `/api/{client}/` as it came, decoded by nobody. Where that begins with a slash, both slashes
+/// are kept, so that tokenkeep sees the other host that is meant, and refuses it.
+fn target(uri: &Uri) -> (String, String) {
+    let mut parts = uri.path().splitn(4, '/').skip(2);
+    let client = percent_decode_str(parts.next().unwrap_or_default()).decode_utf8_lossy();
+    let rest = parts.next().unwrap_or_default();
     let slash = if rest.starts_with('/') { "/" } else { "" };
-    match uri.query() {
+    let path = match uri.query() {
         Some(query) => format!("{slash}{rest}?{query}"),
         None => format!("{slash}{rest}"),
-    }
+    };
+    (client.into_owned(), path)
 }
 
 /// The request's body, if it has one.
@@ -111,20 +107,21 @@ async fn shown(client: &str, mut answer: reqwest::Response) -> Result<Response> 
         Ok(json) => format!("{json:#}"),
         Err(_) => String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned(),
     };
-    Ok((status, pages::api_result(client, status, &text)).into_response())
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Choice {
-    #[serde(default)]
-    path: String,
+    let page = pages::api_result(client, status, &text);
+    // Some answers have no body, and ours has one.
+    Ok(match status {
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
+            page.into_response()
+        }
+        _ => (status, page).into_response(),
+    })
 }
 
 /// `GET /call/{client}?path=…`: where a form leads, which can't put a field into the path of its address.
 pub(crate) async fn choose(
     ClientName(client): ClientName,
     user: SignedIn,
-    Query(choice): Query<Choice>,
+    Query(fields): Query<Vec<(String, String)>>,
 ) -> Result<Redirect> {
     let has_api = user
         .grant(&client)?
@@ -133,7 +130,9 @@ pub(crate) async fn choose(
         .await?
         .is_some();
     let client = segment(&client);
-    let path = utf8_percent_encode(choice.path.trim(), &CONTROLS_AND_BLANK);
+    let path = fields.iter().find(|(name, _)| name == "path");
+    let path = path.map_or("", |(_, path)| path.trim());
+    let path = utf8_percent_encode(path, &CONTROLS_AND_BLANK);
     Ok(Redirect::to(&if has_api {
         format!("/api/{client}/{path}")
     } else {

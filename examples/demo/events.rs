@@ -4,6 +4,7 @@ use std::{convert::Infallible, future::ready};
 
 use axum::{
     extract::State,
+    http::header,
     response::{
         IntoResponse, Sse,
         sse::{Event, KeepAlive},
@@ -29,7 +30,8 @@ pub(crate) async fn events(State(app): State<App>, user: SignedIn) -> Result<imp
         .chain(events)
         .take_until(app.stop.cancelled_owned())
         .map(Ok::<_, Infallible>);
-    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+    let no_store = [(header::CACHE_CONTROL, "no-store")];
+    Ok((no_store, Sse::new(events).keep_alive(KeepAlive::default())))
 }
 
 fn event(update: &TokenUpdate) -> Option<Event> {

@@ -19,6 +19,7 @@ use std::{
     env,
     io::{self, IsTerminal, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::Parser;
@@ -58,10 +59,15 @@ async fn run(options: Options) -> Result<(), Failure> {
     let mut clients = setup::clients_of_environment();
     let embedded = match options.provider {
         Some(provider) => provider == Provider::Embedded,
-        None => clients.is_empty(),
+        None => options.headless || clients.is_empty(),
     };
+    if options.headless && !embedded {
+        return Err(Failure::configuration(
+            "--headless walks at the embedded provider: leave --provider none out",
+        ));
+    }
     let provider = if embedded {
-        let (provider, known) = provider::start(&base_url).await?;
+        let (provider, known) = provider::start(&base_url, access_token_lifetime(&options)).await?;
         clients.extend(known);
         Some(provider)
     } else {
@@ -78,34 +84,41 @@ async fn run(options: Options) -> Result<(), Failure> {
             (store, Some(keys.unwrap_or_else(KeyRing::ephemeral)))
         }
     };
-    let root = options
-        .ca
-        .as_deref()
-        .map(setup::root_certificate)
-        .transpose()?;
+    let roots = match &options.ca {
+        Some(file) => setup::certificates(file)?,
+        None => Vec::new(),
+    };
     let setup = Setup {
         store,
         keys,
         base_url,
         clients,
-        root,
+        roots,
     };
     let oauth = setup.registry().await?;
     let server = serve::start(listener, tls, &oauth)?;
     say(&format!("listening on {here}"));
 
-    let walked = match (options.headless, &provider) {
-        (true, Some(provider)) => headless::walk(&setup, provider).await,
-        (true, None) => Err(Failure::configuration(
-            "--headless walks at the embedded provider: leave --provider none out",
-        )),
-        (false, _) => {
+    let done = match &provider {
+        Some(provider) if options.headless => tokio::select! {
+            walked = headless::walk(&setup, provider) => walked,
+            told = until_told_to_end() => told.and_then(|()| Err(Failure::other("interrupted"))),
+        },
+        _ => {
             tell(&setup, provider.as_ref());
             until_told_to_end().await
         }
     };
     server.stop().await?;
-    walked
+    done
+}
+
+/// How long access tokens of the embedded provider last, so that people can watch them being renewed.
+const SHORT: Duration = Duration::from_secs(60);
+
+/// A walk without people counts refreshes: none may happen by itself meanwhile.
+fn access_token_lifetime(options: &Options) -> Duration {
+    if options.headless { 10 * SHORT } else { SHORT }
 }
 
 /// Where to look.
@@ -118,7 +131,7 @@ fn tell(setup: &Setup, provider: Option<&tokenkeep_testing::Provider>) {
         ));
         say(&format!(
             "access tokens last {} s, so that you can watch them being renewed",
-            provider::ACCESS_TOKEN_LIFETIME.as_secs()
+            SHORT.as_secs()
         ));
     }
     say(&format!("tokens are kept in {}", setup.store));

@@ -1,13 +1,14 @@
 //! Pages for people: complete without JavaScript, except for the live feed.
 
-use std::time::{Duration, UNIX_EPOCH};
+mod tokens;
 
 use axum::http::StatusCode;
 use maud::{DOCTYPE, Markup, html};
 use serde_json::Value;
 use tokenkeep::{ErrorCode, Session};
 
-use crate::{api::segment, row::Row};
+pub(crate) use self::tokens::signed_in;
+use crate::api::segment;
 
 fn page(title: &str, body: &Markup) -> Markup {
     html! {
@@ -34,8 +35,8 @@ pub(crate) fn signed_out(clients: &[String]) -> Markup {
         "Welcome",
         &html! {
             section {
-                h1 { "Nobody is signed in" }
-                p data-test="signed-out" { "Log in, and your tokens are kept, renewed and shown to nobody, while you watch what happens to them." }
+                h1 data-test="signed-out" { "Nobody is signed in" }
+                p { "Log in, and your tokens are kept, renewed and shown to nobody, while you watch what happens to them." }
                 ul.buttons {
                     @for client in clients {
                         li { (log_in("login", client, &format!("Log in with {client}"), true)) }
@@ -58,46 +59,14 @@ fn log_in(route: &str, client: &str, label: &str, primary: bool) -> Markup {
     }
 }
 
-pub(crate) fn signed_in(session: &Session, rows: &[Row], clients: &[String]) -> Markup {
-    let unconnected: Vec<_> = clients
-        .iter()
-        .filter(|client| !rows.iter().any(|row| row.client == **client))
-        .collect();
-    page(
-        "Your tokens",
-        &html! {
-            section.who {
-                div {
-                    h1 data-test="signed-in-as" { "Signed in as " (name(session)) }
-                    p.quiet { "through " b { (session.client()) } ", as " code { (session.owner()) } }
-                }
-                (button(session, "/logout", "logout", "Log out"))
-            }
-            section {
-                h2 { "Kept tokens" }
-                p.quiet { "A token that is over is renewed by its next use: expire one, call the API, and watch the live feed." }
-                @if rows.is_empty() { p { "None yet." } }
-                div.cards { @for row in rows { (card(session, row)) } }
-            }
-            @if !unconnected.is_empty() {
-                section {
-                    h2 { "Connect another account" }
-                    ul.buttons {
-                        @for client in unconnected {
-                            li { (log_in("connect", client, &format!("Connect {client}"), false)) }
-                        }
-                    }
-                }
-            }
-            section {
-                h2 { "Live feed" }
-                p.quiet { "What happens to your tokens, in every process of the application, as it happens." }
-                ol.feed data-test="live-feed" aria-live="polite" aria-label="Live feed" {}
-                noscript { p { "The live feed needs JavaScript; everything else here works without." } }
-                script src="/live.js" defer {}
-            }
-        },
-    )
+/// A button that changes something.
+fn button(session: &Session, action: &str, hook: &str, label: &str) -> Markup {
+    html! {
+        form method="post" action=(action) {
+            input type="hidden" name="csrf" value=(session.csrf());
+            button.danger[hook == "revoke"] data-test=(hook) { (label) }
+        }
+    }
 }
 
 /// What people call themselves, as far as the provider says.
@@ -110,78 +79,10 @@ fn name(session: &Session) -> String {
         info.and_then(|info| info.preferred_username()),
         claims.and_then(|claims| claims.preferred_username()),
         claims.map(|claims| claims.subject()),
+        Some(session.owner()),
     ];
     let mut names = names.into_iter().flatten();
-    names.next().unwrap_or(session.owner()).to_owned()
-}
-
-fn card(session: &Session, row: &Row) -> Markup {
-    let client = &row.client;
-    html! {
-        article.card data-test="token-row" data-client=(client) data-generation=(row.generation) data-state=(row.state) {
-            h3 {
-                (client)
-                @if !row.slot.is_empty() { " · " (row.slot) }
-                " " span.{"state " (row.state)} { (row.state.replace('_', " ")) }
-            }
-            @if row.state == "logged_out" {
-                p.quiet { "Its tokens are gone; a new login brings new ones." }
-            } @else {
-                dl {
-                    dt { "Access token" }
-                    dd { (row.token_type.as_deref().unwrap_or("unreadable")) ", " (expiry(row.expires_at)) }
-                    dt { "Renewable" }
-                    dd { @if row.refreshable { "yes, without you" } @else { "only by logging in again" } }
-                    dt { "Scopes" }
-                    dd { (row.scopes.as_ref().map_or("unknown".to_owned(), |scopes| scopes.join(" "))) }
-                    dt { "Generation" }
-                    dd { (row.generation) }
-                }
-            }
-            // The routes act on the account without a label.
-            @if row.slot.is_empty() {
-                @if row.state != "active" {
-                    (log_in("connect", client, "Log in again", true))
-                }
-                @if row.state != "logged_out" { (actions(session, client)) }
-            }
-        }
-    }
-}
-
-fn actions(session: &Session, client: &str) -> Markup {
-    let id = segment(client);
-    html! {
-        form.call action={"/call/" (id)} {
-            label for={"path-" (id)} { "API path" }
-            input id={"path-" (id)} name="path" value="me" autocapitalize="none" spellcheck="false";
-            button.primary data-test="api-call" { "Call the API" }
-        }
-        div.actions {
-            form action={"/userinfo/" (id)} { button data-test="userinfo" { "Userinfo" } }
-            (button(session, &format!("/tokens/{id}/refresh"), "refresh", "Refresh now"))
-            (button(session, &format!("/tokens/{id}/expire"), "expire", "Expire now"))
-            (button(session, &format!("/tokens/{id}/revoke"), "revoke", "Revoke"))
-        }
-    }
-}
-
-/// A button that changes something.
-fn button(session: &Session, action: &str, hook: &str, label: &str) -> Markup {
-    html! {
-        form method="post" action=(action) {
-            input type="hidden" name="csrf" value=(session.csrf());
-            button.danger[hook == "revoke"] data-test=(hook) { (label) }
-        }
-    }
-}
-
-fn expiry(at: Option<i64>) -> String {
-    let at = at.and_then(|at| u64::try_from(at).ok());
-    match at.and_then(|at| UNIX_EPOCH.checked_add(Duration::from_secs(at))) {
-        Some(at) => format!("until {}", httpdate::fmt_http_date(at)),
-        None => "nobody knows until when".to_owned(),
-    }
+    names.next().unwrap_or_default().to_owned()
 }
 
 pub(crate) fn log_out(session: Option<&Session>) -> Markup {

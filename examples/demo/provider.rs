@@ -7,11 +7,11 @@ use tokenkeep_testing::{Provider, TestClient};
 
 use crate::setup::Failure;
 
-/// Short, so that one can watch tokens being renewed.
-pub(crate) const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
-
 /// Starts it for an application at `base_url`. Its host name is another one, as it would be outside.
-pub(crate) async fn start(base_url: &str) -> Result<(Provider, Vec<Registration>), Failure> {
+pub(crate) async fn start(
+    base_url: &str,
+    access_token_lifetime: Duration,
+) -> Result<(Provider, Vec<Registration>), Failure> {
     let known = ["op", "other"].map(|name| {
         TestClient::with_random_secret(name)
             .redirect_uri(format!("{base_url}/callback/{name}"))
@@ -19,7 +19,7 @@ pub(crate) async fn start(base_url: &str) -> Result<(Provider, Vec<Registration>
     });
     let mut provider = Provider::builder()
         .host("localhost")
-        .access_token_lifetime(ACCESS_TOKEN_LIFETIME);
+        .access_token_lifetime(access_token_lifetime);
     for client in &known {
         provider = provider.client(client.clone());
     }

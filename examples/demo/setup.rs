@@ -13,8 +13,8 @@ pub(crate) struct Setup {
     pub(crate) keys: Option<KeyRing>,
     pub(crate) base_url: String,
     pub(crate) clients: Vec<Registration>,
-    /// One more root to trust.
-    pub(crate) root: Option<reqwest::Certificate>,
+    /// More roots to trust.
+    pub(crate) roots: Vec<reqwest::Certificate>,
 }
 
 impl Setup {
@@ -22,16 +22,16 @@ impl Setup {
         let store = self.store.open().await.map_err(|error| {
             Failure::configuration(format!("the store {} cannot be used: {error}", self.store))
         })?;
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("tokenkeep-demo/", env!("CARGO_PKG_VERSION")))
+            .tls_certs_merge(self.roots.iter().cloned());
         let mut oauth = OAuth::builder()
             .shared_store(store)
             .base_url(&self.base_url)
+            .http_client(http)
             .config(Env);
         if let Some(keys) = &self.keys {
             oauth = oauth.key_ring(keys.clone());
-        }
-        if let Some(root) = &self.root {
-            let client = reqwest::Client::builder().tls_certs_merge([root.clone()]);
-            oauth = oauth.http_client(client);
         }
         for client in &self.clients {
             oauth = oauth.register(client.clone());
@@ -59,12 +59,16 @@ pub(crate) fn keys_of_environment() -> Result<Option<KeyRing>, Failure> {
     }
 }
 
-pub(crate) fn root_certificate(file: &Path) -> Result<reqwest::Certificate, Failure> {
+pub(crate) fn certificates(file: &Path) -> Result<Vec<reqwest::Certificate>, Failure> {
     let unusable = |error: &dyn fmt::Display| {
         Failure::configuration(format!("--ca {}: {error}", file.display()))
     };
     let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
-    reqwest::Certificate::from_pem(&pem).map_err(|error| unusable(&error))
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
+    if found.is_empty() {
+        return Err(unusable(&"there is no certificate in it"));
+    }
+    Ok(found)
 }
 
 /// Why the demo ends, and how.

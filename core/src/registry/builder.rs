@@ -215,8 +215,9 @@ impl OAuthBuilder {
                 Phase::Configure,
                 format!(
                     "the store {:?} leaves the process, and there is no key ring to seal its records: add \
-                     .key_ring(KeyRing::from_env(\"TOKENKEEP_KEYS\")?)",
-                    store.name()
+                     .key_ring(KeyRing::from_env(\"TOKENKEEP_KEYS\")?); {}",
+                    store.name(),
+                    crate::seal::NEW_RING
                 ),
             ));
         }

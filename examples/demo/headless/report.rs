@@ -87,7 +87,7 @@ impl Report {
         }
     }
 
-    pub(crate) fn skip(&mut self, asked: &str, why: &str) {
+    pub(crate) fn skip(&self, asked: &str, why: &str) {
         say(&format!(" -. {asked}\n    skipped: {why}"));
     }
 
