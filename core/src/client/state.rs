@@ -173,6 +173,12 @@ impl ClientState {
         negotiate(&self.resolved, endpoint, supported)
     }
 
+    /// Loads what a token request needs: its time is reckoned without that.
+    pub(crate) async fn ready_for_token_requests(&self) -> Result<()> {
+        self.token_endpoint().await?;
+        self.authentication(Endpoint::Token).await.map(drop)
+    }
+
     /// Runs something at the token endpoint (or the refresh endpoint, if there is one of its own).
     pub(crate) async fn at_token_endpoint<T, E: From<Error>>(
         &self,
