@@ -76,6 +76,9 @@ impl OAuth {
             )
         })?;
         waiting.clear();
+        drop(waiting);
+        // So that it is up before anybody subscribes; outside a runtime, the first use starts it.
+        self.ready()?.keeper().start_feed();
         Ok(())
     }
 

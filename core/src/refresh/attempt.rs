@@ -49,6 +49,7 @@ impl Refresh<'_> {
         shared
             .breakers
             .check(client, self.target, shared.clock.monotonic())?;
+        shared.source.prepare(client).await?;
         let terms = shared.source.terms(client).await?;
         if *self.key.owner() == Owner::App {
             self.found_app_grant(&terms.binding).await?;

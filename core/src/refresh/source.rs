@@ -63,6 +63,10 @@ pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
     /// What is known of a client; may load its provider's metadata.
     async fn terms(&self, client: &str) -> Result<ClientTerms>;
 
+    /// Loads what a token request needs. Before any lease is taken: discovery may take as long as a request, and a lease
+    /// has no time for both.
+    async fn prepare(&self, client: &str) -> Result<()>;
+
     /// What is known of a client at once, without asking anybody.
     fn known(&self, client: &str) -> Known;
 

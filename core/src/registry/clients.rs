@@ -293,8 +293,6 @@ impl Clients {
 impl TokenSource for Clients {
     async fn terms(&self, client: &str) -> Result<ClientTerms> {
         let state = self.state(client).await?;
-        // Before any lease is taken: discovery may take as long as a request, and a lease has no time for both.
-        state.ready_for_token_requests().await?;
         let mut profile = state.resolved.profile;
         if self.seen_never_to_rotate(client) {
             profile.rotation = Rotation::Never;
@@ -303,6 +301,10 @@ impl TokenSource for Clients {
             binding: state.binding().await?,
             profile,
         })
+    }
+
+    async fn prepare(&self, client: &str) -> Result<()> {
+        self.state(client).await?.ready_for_token_requests().await
     }
 
     fn known(&self, client: &str) -> Known {
