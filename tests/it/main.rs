@@ -11,6 +11,7 @@ mod faulty;
 mod kit;
 mod login;
 mod refresh;
+mod routes;
 mod secrets;
 mod stores;
 mod world;

@@ -238,3 +238,27 @@ async fn return_to_is_a_path_of_ours_and_travels_with_the_applications_data() {
     assert_eq!(login.return_to.as_deref(), Some("/cart?x=1"));
     assert_eq!(login.flow_data, data);
 }
+
+#[tokio::test]
+async fn data_too_large_for_a_cookie_travels_through_the_store() {
+    let world = World::new().await;
+    let oauth = world.oauth();
+    let client = oauth.client("op").unwrap();
+    let start = |size: usize| {
+        client
+            .authorize_redirect(crate::world::CALLBACK)
+            .flow_data("x".repeat(size).into())
+    };
+    let redirect = start(60_000).await.unwrap();
+    let sizes = redirect
+        .cookies
+        .iter()
+        .map(|cookie| cookie.value.expose().len());
+    assert!(sizes.max() < Some(3072));
+    let callback = world.at_provider(&redirect, "alice").await;
+    let login = crate::world::come_back(&client, &callback, &redirect.cookies)
+        .await
+        .unwrap();
+    assert_eq!(login.flow_data.as_str().map(str::len), Some(60_000));
+    refused(start(70_000).await, ErrorCode::InvalidParameter);
+}

@@ -1,0 +1,212 @@
+//! The routes and extractors of the axum hook, over HTTP.
+
+use std::sync::Arc;
+
+use axum::{Router, routing::get};
+use serde_json::json;
+use tokenkeep::{
+    Login, OAuth,
+    axum::{Routes, SignedIn, SignedInForm, routes},
+};
+use tokenkeep_testing::{Browser, Page};
+
+use crate::world::World;
+
+/// An application that listens, and a browser of its own.
+struct App {
+    world: World,
+    base: String,
+    oauth: OAuth,
+}
+
+async fn me(user: SignedIn) -> String {
+    user.owner().to_owned()
+}
+
+async fn change(user: SignedIn) -> String {
+    format!("changed by {}", user.owner())
+}
+
+async fn change_by_form(form: SignedInForm) -> String {
+    format!("changed by {}", form.user.owner())
+}
+
+async fn call(user: SignedIn) -> tokenkeep::axum::Result<String> {
+    let answer = user.grant("op")?.get("me").await?;
+    Ok(answer.text().await?)
+}
+
+impl App {
+    async fn with(hook: impl FnOnce(Routes) -> Routes) -> Self {
+        let world = World::new().await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let oauth = world
+            .bare(&world.store)
+            .register(
+                world
+                    .registration()
+                    .api_base_url(world.provider.api_base_url()),
+            )
+            .base_url(&base)
+            .build()
+            .unwrap();
+        let app = Router::new()
+            .route("/", get(async || "the start"))
+            .route("/me", get(me).post(change))
+            .route("/form", axum::routing::post(change_by_form))
+            .route("/call", get(call))
+            .merge(hook(routes(&oauth)))
+            .with_state(oauth.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { world, base, oauth }
+    }
+
+    fn browser(&self) -> Browser {
+        self.world.provider.browser()
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+}
+
+/// The code and the rest of an error for programs.
+fn error(page: &Page) -> (u16, String, serde_json::Value) {
+    let body = page.json();
+    (
+        page.status,
+        body["error"].as_str().unwrap().to_owned(),
+        body,
+    )
+}
+
+#[tokio::test]
+async fn routes_stand_under_their_prefix_and_the_application_names_the_owner() {
+    let owner = async |login: Arc<Login>| {
+        Ok::<_, std::io::Error>(format!("user-{}", login.subject().unwrap()))
+    };
+    let app = App::with(|routes| routes.prefix("auth/").owner(move |login| owner(login))).await;
+    let browser = app.browser();
+    let visit = browser
+        .log_in(&app.at("/auth/login/op?return_to=/me"), "alice")
+        .await
+        .unwrap();
+    assert_eq!(visit.last().body, "user-alice");
+    assert_eq!(browser.get(&app.at("/login/op")).await.unwrap().status, 404);
+
+    let programs = app.browser().accepting_json();
+    let login = programs
+        .log_in(&app.at("/auth/login/op"), "alice")
+        .await
+        .unwrap();
+    let answer = login.last().json();
+    assert_eq!(answer["owner"], "user-alice");
+    assert_eq!(answer["claims"]["sub"], "alice");
+    assert_eq!(answer["userinfo"], json!(null));
+    assert_eq!(answer["refreshable"], true);
+
+    // An error knows where to log in again.
+    let grant = app.oauth.client("op").unwrap().owner("user-alice");
+    grant.log_out().await.unwrap();
+    let (status, code, body) = error(&programs.get(&app.at("/call")).await.unwrap());
+    assert_eq!((status, code.as_str()), (401, "login_required"));
+    assert_eq!(body["connect_url"], app.at("/auth/connect/op"));
+}
+
+#[tokio::test]
+async fn an_application_may_refuse_a_login_and_says_no_more_than_that() {
+    let refuse = |_| async { Err::<String, _>(std::io::Error::other("tenant 7 owes us money")) };
+    let app = App::with(|routes| routes.owner(refuse)).await;
+    let browser = app.browser().accepting_json();
+    let visit = browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
+    let (status, code, _) = error(visit.last());
+    assert_eq!((status, code.as_str()), (403, "owner_refused"));
+    assert!(!visit.last().body.contains("money"));
+    assert!(app.oauth.grants("alice").await.unwrap().is_empty());
+    let (status, code, _) = error(&browser.get(&app.at("/me")).await.unwrap());
+    assert_eq!((status, code.as_str()), (401, "not_signed_in"));
+}
+
+#[tokio::test]
+async fn what_may_change_something_brings_the_sessions_token() {
+    let app = App::with(|routes| routes).await;
+    let browser = app.browser().accepting_json();
+    browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
+    let csrf = browser.get(&app.at("/logout")).await.unwrap().json()["csrf"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for (path, fields) in [
+        ("/me", vec![]),
+        ("/form", vec![]),
+        ("/form", vec![("csrf", "x")]),
+    ] {
+        let page = browser.post_form(&app.at(path), &fields).await.unwrap();
+        let (status, code, _) = error(&page);
+        assert_eq!((status, code.as_str()), (403, "csrf_mismatch"), "{path}");
+    }
+    let (status, ..) = error(&browser.post_form(&app.at("/logout"), &[]).await.unwrap());
+    assert_eq!(status, 403);
+    assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 200);
+
+    let by_form = browser
+        .post_form(&app.at("/form"), &[("csrf", &csrf)])
+        .await
+        .unwrap();
+    assert_eq!(
+        (by_form.status, by_form.body.starts_with("changed")),
+        (200, true)
+    );
+    let browser = browser.with_header("x-csrf-token", &csrf);
+    let by_header = browser.post_form(&app.at("/me"), &[]).await.unwrap();
+    assert_eq!(by_header.status, 200);
+}
+
+#[tokio::test]
+async fn no_other_site_starts_adding_a_grant() {
+    let app = App::with(|routes| routes).await;
+    let browser = app.browser().accepting_json();
+    browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
+    let asked = app.world.provider.requests("/authorize");
+    for site in ["cross-site", "same-site"] {
+        let elsewhere = browser.clone().with_header("sec-fetch-site", site);
+        let (status, code, _) = error(&elsewhere.get(&app.at("/connect/op")).await.unwrap());
+        assert_eq!((status, code.as_str()), (403, "csrf_mismatch"));
+    }
+    assert_eq!(app.world.provider.requests("/authorize"), asked);
+    let own = browser.with_header("sec-fetch-site", "same-origin");
+    assert_eq!(own.get(&app.at("/connect/op")).await.unwrap().status, 303);
+}
+
+#[tokio::test]
+async fn a_logout_is_posted_ends_the_session_and_comes_back() {
+    let app = App::with(|routes| routes.after_logout("/?bye")).await;
+    let browser = app.browser();
+    browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
+    let page = browser.get(&app.at("/logout")).await.unwrap();
+    assert_eq!(
+        browser.get(&app.at("/me")).await.unwrap().status,
+        200,
+        "a GET ends nothing"
+    );
+    let csrf = page.body.split("name=\"csrf\" value=\"").nth(1).unwrap();
+    let csrf = csrf.split('"').next().unwrap();
+    let kept = browser.cookies(&app.base);
+    let left = browser
+        .post_form(&app.at("/logout"), &[("csrf", csrf)])
+        .await
+        .unwrap();
+    let back = browser.follow_page(left).await.unwrap();
+    assert_eq!(back.last().url.as_str(), app.at("/?bye"));
+    // A copy of the cookie is worth nothing.
+    for (name, value) in kept {
+        browser.set_cookie(&app.base, &format!("{name}={value}; Path=/"));
+    }
+    assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 401);
+    let foreign = browser
+        .get(&app.at("/logged-out/op?state=other"))
+        .await
+        .unwrap();
+    assert_eq!(foreign.status, 400);
+}
