@@ -14,12 +14,10 @@ use crate::{Error, ErrorCode, Phase, Result};
 /// Every part is 1 to 255 bytes of UTF-8 without control characters (an account label may be empty), compared byte
 /// for byte: `a` and `A`, or the composed and decomposed form of one letter, are different keys.
 #[derive(Clone)]
-pub struct TokenKey(Arc<Inner>);
-
-struct Inner {
+pub struct TokenKey {
     /// Of the parts, under this process's own seed: taken once, because keys are looked up often.
     hash: u64,
-    parts: Parts,
+    parts: Arc<Parts>,
 }
 
 /// In the order in which keys are sorted.
@@ -54,19 +52,22 @@ impl TokenKey {
     fn of(parts: Parts) -> Self {
         static SEED: OnceLock<RandomState> = OnceLock::new();
         let hash = SEED.get_or_init(RandomState::new).hash_one(&parts);
-        Self(Arc::new(Inner { hash, parts }))
+        Self {
+            hash,
+            parts: Arc::new(parts),
+        }
     }
 
     fn with(&self, slot: Slot) -> Self {
         Self::of(Parts {
             slot,
-            ..self.0.parts.clone()
+            ..Parts::clone(&self.parts)
         })
     }
 
     /// The hash that it puts into every hasher.
     pub(crate) fn hash_value(&self) -> u64 {
-        self.0.hash
+        self.hash
     }
 
     /// The grant that `owner` has at `client`.
@@ -135,19 +136,19 @@ impl TokenKey {
     /// The client's registered name.
     #[must_use]
     pub fn client(&self) -> &str {
-        &self.0.parts.client
+        &self.parts.client
     }
 
     /// Whose record it is.
     #[must_use]
     pub fn owner(&self) -> &Owner {
-        &self.0.parts.owner
+        &self.parts.owner
     }
 
     /// The owner as a store's column: the user's id, empty for the application itself.
     #[must_use]
     pub fn owner_column(&self) -> &str {
-        match &self.0.parts.owner {
+        match &self.parts.owner {
             Owner::App => "",
             Owner::User(id) => id,
         }
@@ -156,13 +157,13 @@ impl TokenKey {
     /// Which of the owner's records.
     #[must_use]
     pub fn slot(&self) -> &Slot {
-        &self.0.parts.slot
+        &self.parts.slot
     }
 
     /// The slot as a store's column of at most 263 bytes: empty for the default account, `account:LABEL`, `session:ID`.
     #[must_use]
     pub fn slot_column(&self) -> String {
-        match &self.0.parts.slot {
+        match &self.parts.slot {
             Slot::Account(label) if label.is_empty() => String::new(),
             Slot::Account(label) => format!("account:{label}"),
             Slot::Session(id) => format!("session:{id}"),
@@ -172,14 +173,14 @@ impl TokenKey {
     /// Is it a grant (rather than a session)?
     #[must_use]
     pub fn is_account(&self) -> bool {
-        matches!(self.0.parts.slot, Slot::Account(_))
+        matches!(self.parts.slot, Slot::Account(_))
     }
 }
 
 impl PartialEq for TokenKey {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-            || (self.0.hash == other.0.hash && self.0.parts == other.0.parts)
+        Arc::ptr_eq(&self.parts, &other.parts)
+            || (self.hash == other.hash && self.parts == other.parts)
     }
 }
 
@@ -187,13 +188,13 @@ impl Eq for TokenKey {}
 
 impl Hash for TokenKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0.hash);
+        state.write_u64(self.hash);
     }
 }
 
 impl Ord for TokenKey {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.parts.cmp(&other.0.parts)
+        self.parts.cmp(&other.parts)
     }
 }
 
@@ -222,11 +223,11 @@ fn part(name: &str, value: &str, may_be_empty: bool) -> Result<Arc<str>> {
 
 impl fmt::Display for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.parts.owner {
-            Owner::App => write!(f, "{} (app)", self.0.parts.client)?,
-            Owner::User(owner) => write!(f, "{} of {owner:?}", self.0.parts.client)?,
+        match &self.parts.owner {
+            Owner::App => write!(f, "{} (app)", self.parts.client)?,
+            Owner::User(owner) => write!(f, "{} of {owner:?}", self.parts.client)?,
         }
-        match &self.0.parts.slot {
+        match &self.parts.slot {
             Slot::Account(label) if label.is_empty() => Ok(()),
             Slot::Account(label) => write!(f, ", account {label:?}"),
             // A session id is worth a session only inside a sealed cookie; still, only its head is shown.
