@@ -1,0 +1,195 @@
+//! The way to the provider: a login as a builder, and where it sends the browser.
+
+use std::{
+    fmt,
+    future::{Future, IntoFuture},
+    pin::Pin,
+    time::Duration,
+};
+
+use serde_json::Value;
+use url::Url;
+
+use super::{AuthorizeOptions, BrowserCookies, Client, Cookie, ResponseMode, ReturnTo};
+use crate::{Result, Secret};
+
+/// A login to start: await it.
+#[must_use = "a login starts when it is awaited"]
+pub struct AuthorizeRedirect {
+    client: Client,
+    options: AuthorizeOptions,
+    cookies: BrowserCookies,
+    return_to: Option<String>,
+}
+
+/// Where the browser goes, and the cookies to set with the redirect. `Debug` shows no query: state, nonce and the hint of a
+/// logout stand there.
+#[non_exhaustive]
+pub struct Redirect {
+    /// The provider's endpoint, with the request.
+    pub url: Url,
+    /// What to remember until the browser comes back, sealed; and older cookies that must make room.
+    pub cookies: Vec<Cookie>,
+}
+
+impl fmt::Debug for Redirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redirect")
+            .field("url", &crate::http::Shown(&self.url))
+            .field("cookies", &self.cookies)
+            .finish()
+    }
+}
+
+macro_rules! options {
+    ($($(#[$doc:meta])* $name:ident: $type:ty => $convert:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(mut self, value: $type) -> Self {
+                self.options.$name = Some($convert(value));
+                self
+            }
+        )*
+    };
+}
+
+impl AuthorizeRedirect {
+    pub(super) fn new(client: Client, redirect_uri: Option<String>) -> Self {
+        let options = AuthorizeOptions {
+            redirect_uri,
+            ..AuthorizeOptions::default()
+        };
+        Self {
+            client,
+            options,
+            cookies: BrowserCookies::default(),
+            return_to: None,
+        }
+    }
+
+    options! {
+        /// The state, instead of a random one: 16 to 512 visible ASCII characters.
+        state: impl Into<Secret> => Into::into;
+        /// The nonce, instead of a random one.
+        nonce: impl Into<Secret> => Into::into;
+        /// The PKCE verifier, instead of a random one: 43 to 128 unreserved characters (RFC 7636 section 4.1).
+        verifier: impl Into<Secret> => Into::into;
+        /// How the response comes back.
+        response_mode: ResponseMode => std::convert::identity;
+        /// The `prompt` (OpenID Connect Core section 3.1.2.1).
+        prompt: impl Into<String> => Into::into;
+        /// The `login_hint`.
+        login_hint: impl Into<String> => Into::into;
+        /// How long ago the user may have authenticated, in seconds. It is enforced on the ID token.
+        max_age: u64 => std::convert::identity;
+        /// How long the login may take; 10 minutes if not said.
+        life: Duration => std::convert::identity;
+    }
+
+    /// The scopes, instead of the registration's.
+    pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.options.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The ways of authentication, one of which must be in the ID token's `acr`.
+    pub fn acr_values<S: Into<String>>(mut self, values: impl IntoIterator<Item = S>) -> Self {
+        self.options.acr_values = Some(values.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Any other parameter: several values repeat it, none drops one of the registration's.
+    pub fn parameter<V: Into<String>>(
+        mut self,
+        name: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Self {
+        self.options
+            .parameters
+            .push((name.into(), values.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Where the browser goes after the login: a path of the application's own origin, up to 2 KiB.
+    pub fn return_to(mut self, path: impl Into<String>) -> Self {
+        self.return_to = Some(path.into());
+        self
+    }
+
+    /// The application's own data (a tenant, a plan), up to 64 KiB; it travels sealed, in the flow's cookie or, if it is too
+    /// large for one, through the store.
+    pub fn flow_data(mut self, data: Value) -> Self {
+        self.options.flow_data = data;
+        self
+    }
+
+    /// Adds a grant to this owner, instead of logging somebody in.
+    pub fn connect(mut self, owner: impl Into<String>) -> Self {
+        self.options.connect = Some(owner.into());
+        self
+    }
+
+    /// The browser's cookies: with them older logins can make room.
+    pub fn cookies(mut self, cookies: &BrowserCookies) -> Self {
+        self.cookies = cookies.clone();
+        self
+    }
+
+    async fn start(mut self) -> Result<Redirect> {
+        let oauth = self.client.oauth()?;
+        let state = self.client.state().await?;
+        let endpoint = state.authorization_endpoint().await?;
+        let issuer = state.issuer().await?;
+        let redirect_uri = self
+            .options
+            .redirect_uri
+            .as_ref()
+            .or(state.resolved.redirect_uri.as_ref());
+        let base = oauth.base_for(redirect_uri.map(String::as_str))?;
+        if let Some(path) = &self.return_to {
+            self.options.return_to =
+                Some(ReturnTo::parse(path, &base).map_err(|e| e.with_client(state.name()))?);
+        }
+        let now = oauth.clock().now();
+        let authorization =
+            self.options
+                .authorize(&state.resolved, endpoint.as_ref(), issuer.as_deref(), now)?;
+        let flows = oauth.flow_cookies(&base);
+        let cookie = match flows.seal(&authorization.flow) {
+            Ok(cookie) => cookie,
+            Err(too_large) => {
+                let flow = oauth
+                    .park_flow_data(authorization.flow)
+                    .await?
+                    .ok_or(too_large)?;
+                flows.seal(&flow)?
+            }
+        };
+        let mut cookies = flows.make_room(self.cookies.iter(), &cookie, now);
+        cookies.push(cookie);
+        Ok(Redirect {
+            url: authorization.url,
+            cookies,
+        })
+    }
+}
+
+impl IntoFuture for AuthorizeRedirect {
+    type Output = Result<Redirect>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.start())
+    }
+}
+
+impl fmt::Debug for AuthorizeRedirect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizeRedirect")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
