@@ -94,6 +94,13 @@ async fn routes_stand_under_their_prefix_and_the_application_names_the_owner() {
         .unwrap();
     assert_eq!(visit.last().body, "user-alice");
     assert_eq!(browser.get(&app.at("/login/op")).await.unwrap().status, 404);
+    let nobody = browser.get(&app.at("/auth/login/nobody")).await.unwrap();
+    let (status, code, body) = error(&nobody);
+    assert_eq!((status, code.as_str()), (404, "unknown_client"));
+    assert_eq!(
+        body["message"], "there is no client of this name",
+        "it names no others"
+    );
 
     let programs = app.browser().accepting_json();
     let login = programs

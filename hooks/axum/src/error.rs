@@ -53,7 +53,7 @@ impl Error {
             "error": error.code().as_str(),
             "phase": error.phase().as_str(),
             "client": error.client(),
-            "message": error.message(),
+            "message": page::message(error),
             "action": error.action().as_str(),
         });
         if let Some(wait) = error.retry_after() {

@@ -14,6 +14,14 @@ pub fn wants_page(headers: &HeaderMap) -> bool {
     position("text/html") < position("application/json")
 }
 
+/// What a visitor is told. Which clients there are is for the log alone.
+pub(crate) fn message(error: &core::Error) -> &str {
+    match error.code() {
+        core::ErrorCode::UnknownClient => "there is no client of this name",
+        _ => error.message(),
+    }
+}
+
 /// Text for HTML: also for attributes in double quotes.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -51,7 +59,7 @@ pub(crate) fn error(error: &core::Error) -> String {
         &format!(
             "<p>{}</p><p><small>Code <code data-test=\"error\" data-error=\"{code}\">{code}</code></small></p>\
              <p><a href=\"{href}\">{label}</a></p>",
-            escape(error.message()),
+            escape(message(error)),
             code = error.code().as_str(),
         ),
     )
