@@ -38,6 +38,19 @@ pub(crate) const KEYS: [&str; 14] = [
 /// `AUTHORIZE_PARAMS`, `API_BASE_URL`, `CLIENT_KWARGS`, `SERVER_METADATA_URL` and `ISSUER`. Those that end in `PARAMS`,
 /// and `CLIENT_KWARGS`, are a JSON object or a query string.
 ///
+/// | member of `CLIENT_KWARGS` | what it is |
+/// |---|---|
+/// | `scope` | scopes, as text or a list |
+/// | `token_endpoint_auth_method`, `revocation_endpoint_auth_method` | `client_secret_basic`, `client_secret_post` or `none` |
+/// | `code_challenge_method` | `S256`, which is the default |
+/// | `response_type`, `response_mode` | `code`; `query` or `form_post` |
+/// | `grant_type` | `authorization_code` or `client_credentials` |
+/// | `redirect_uri`, `prompt`, `login_hint`, `nonce` | for every login; a fixed nonce is worth little |
+/// | `token_placement` | `header`, `body` or `query` |
+/// | `leeway`, `default_timeout` | seconds |
+/// | `refresh_reuse` | `strict`, `revokes_family`, `replay:SECONDS` or `both_valid` ([`Reuse`](crate::Reuse)) |
+/// | `rotation` | `rotate` or `never` ([`Rotation`](crate::Rotation)) |
+///
 /// # Contract
 /// Both methods are cheap and do not block: they are called while clients are registered, some of them while a request
 /// waits. A source that must be asked over a network is read before, into [`Settings`].

@@ -370,6 +370,16 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `main` prints what it returns by `{:?}`: for people. `{:#?}` shows the parts.
+        if !f.alternate() {
+            write!(f, "{self}")?;
+            let mut source = self.source();
+            while let Some(error) = source {
+                write!(f, ": {error}")?;
+                source = error.source();
+            }
+            return Ok(());
+        }
         f.debug_struct("Error")
             .field("code", &self.0.code)
             .field("phase", &self.0.phase)

@@ -25,7 +25,7 @@ struct Entry {
 
 /// How to come by a ring, for whoever has none.
 pub(crate) const NEW_RING: &str =
-    "a ring of one new key is \"a:$(openssl rand -base64 32 | tr '+/' '-_')\"";
+    "make one with: export TOKENKEEP_KEYS=\"k1:$(openssl rand -base64 32 | tr '+/' '-_')\"";
 
 /// First byte of what a ring seals.
 const SEALED: u8 = 1;

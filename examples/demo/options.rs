@@ -16,7 +16,7 @@ Environment:
                       OP_CLIENT_KWARGS={\"scope\": \"openid profile offline_access\"}
   TOKENKEEP_BASE_URL  the application's address as a browser sees it [default: where it listens]
   TOKENKEEP_KEYS      the key ring, id:base64url(32 bytes) separated by commas, the first one seals; needed for a
-                      store of your own: TOKENKEEP_KEYS=\"a:$(openssl rand -base64 32 | tr '+/' '-_')\"
+                      store of your own: TOKENKEEP_KEYS=\"k1:$(openssl rand -base64 32 | tr '+/' '-_')\"
   RUST_LOG            what is logged to standard error [default: warn,tokenkeep=info,demo=info]";
 
 /// Logs in at OpenID Providers, keeps the tokens, calls APIs with them, shows live what happens to them, and logs out.

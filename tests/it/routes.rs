@@ -86,7 +86,7 @@ async fn routes_stand_under_their_prefix_and_the_application_names_the_owner() {
     let owner = async |login: Arc<Login>| {
         Ok::<_, std::io::Error>(format!("user-{}", login.subject().unwrap()))
     };
-    let app = App::with(|routes| routes.prefix("auth/").owner(move |login| owner(login))).await;
+    let app = App::with(|routes| routes.prefix("auth/").owner(owner)).await;
     let browser = app.browser();
     let visit = browser
         .log_in(&app.at("/auth/login/op?return_to=/me"), "alice")

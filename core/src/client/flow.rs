@@ -232,7 +232,8 @@ impl FlowCookies {
         }
         refuse(
             ErrorCode::StateMismatch,
-            "this browser has no login under way with this state",
+            "this browser has no login under way with this state: cookies are off, it took too long, it was used, or it began \
+             under another host than base_url's",
         )
     }
 

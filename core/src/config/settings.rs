@@ -148,12 +148,37 @@ impl Kwargs {
                          certificates it needs"
                     )));
                 }
-                _ => return Err(invalid(format!("{name} is no member of {variable}"))),
+                _ => {
+                    return Err(invalid(format!(
+                        "{name} is no member of {variable}; known are {}",
+                        MEMBERS.join(", ")
+                    )));
+                }
             }
         }
         Ok(kwargs)
     }
 }
+
+/// What `CLIENT_KWARGS` may hold.
+const MEMBERS: [&str; 16] = [
+    "scope",
+    "token_endpoint_auth_method",
+    "revocation_endpoint_auth_method",
+    "code_challenge_method",
+    "response_type",
+    "response_mode",
+    "grant_type",
+    "redirect_uri",
+    "prompt",
+    "nonce",
+    "login_hint",
+    "token_placement",
+    "leeway",
+    "default_timeout",
+    "refresh_reuse",
+    "rotation",
+];
 
 /// An empty value is an absent one: `OP_CLIENT_SECRET=` in an environment file says that there is none.
 fn is_blank(value: &Value) -> bool {
@@ -179,10 +204,8 @@ fn as_scopes(variable: &str, value: Value) -> Result<Vec<String>> {
             .into_iter()
             .map(|item| as_text(variable, item))
             .collect(),
-        value => {
-            let text = as_text(variable, value)?;
-            Ok(text.split_whitespace().map(str::to_owned).collect())
-        }
+        Value::String(text) => Ok(text.split_whitespace().map(str::to_owned).collect()),
+        _ => Err(invalid(format!("{variable} is neither text nor a list"))),
     }
 }
 

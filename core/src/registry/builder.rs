@@ -370,7 +370,10 @@ fn check_store(store: &DynTokenStore, required: Capabilities) -> Result<()> {
                 ),
             ));
         }
-        tracing::info!(store = store.name(), capability = name, "off: {without}");
+        tracing::info!(
+            store = store.name(),
+            "without the capability {name:?}: {without}"
+        );
     }
     Ok(())
 }

@@ -108,7 +108,8 @@ impl Token {
         &self.credential
     }
 
-    /// The refresh token, if there is one.
+    /// The refresh token, if there is one. A token that is handed out of the store carries none, nor an ID token: whether it
+    /// can be renewed says [`GrantInfo`](crate::GrantInfo).
     #[must_use]
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref()
@@ -145,7 +146,7 @@ impl fmt::Debug for Token {
             .field("token_type", &self.credential.token_type())
             .field("expires_at", &self.expires_at)
             .field("scopes", &self.scopes)
-            .field("refreshable", &self.refresh_token.is_some())
+            .field("holds_refresh_token", &self.refresh_token.is_some())
             .field("generation", &self.generation)
             .finish_non_exhaustive()
     }

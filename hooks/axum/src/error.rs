@@ -95,15 +95,19 @@ impl From<core::Error> for Error {
 }
 
 impl From<reqwest::Error> for Error {
-    /// An API's answer that could not be read.
+    /// An API's answer that could not be read, or was refused by `error_for_status`.
     fn from(error: reqwest::Error) -> Self {
-        core::Error::new(
-            ErrorCode::RequestFailed,
-            Phase::Request,
-            "the API's answer cannot be read",
-        )
-        .with_source(error.without_url())
-        .into()
+        let host = error
+            .url()
+            .and_then(|url| url.host_str())
+            .unwrap_or("the API");
+        let message = match error.status() {
+            Some(status) => format!("{host} answered {status}"),
+            None => format!("the answer of {host} cannot be read"),
+        };
+        core::Error::new(ErrorCode::RequestFailed, Phase::Request, message)
+            .with_source(error.without_url())
+            .into()
     }
 }
 

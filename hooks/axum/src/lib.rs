@@ -10,7 +10,7 @@
 //!
 //! async fn repos(user: SignedIn) -> Result<impl IntoResponse> {
 //!     let repos = user.grant("github")?.get("user/repos").await?;
-//!     Ok(repos.bytes().await?)
+//!     Ok(repos.error_for_status()?.bytes().await?)
 //! }
 //!
 //! fn app(oauth: OAuth) -> Router {

@@ -33,7 +33,7 @@ type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = Result<String, 
 /// | `GET /connect/{client}?return_to=/path` | the same, to add a grant to who is signed in |
 /// | `GET, POST /callback/{client}` | reads the answer, keeps the login, begins a session; people go to `return_to` or `/` |
 /// | `GET /logout` | a page with a button; for programs `{client, owner, csrf}` |
-/// | `POST /logout` | ends the session here and, where it can be done, at the provider |
+/// | `POST /logout` | ends the session here and, where it can be done, at the provider; a grant with `offline_access` stays for background work ([`Grant::revoke`](core::Grant::revoke) ends that) |
 /// | `GET /logged-out/{client}` | the way back from there |
 ///
 /// The registry needs a [`base_url`](core::OAuthBuilder::base_url): redirect URIs are built from it, never from what a
@@ -197,6 +197,25 @@ impl Routes {
         }
     }
 
+    /// Cookies that are set under one host do not come back to another: the most common reason for a login that fails.
+    fn warn_of_another_host(&self, headers: &HeaderMap) {
+        let Some(base) = self.oauth.base_url() else {
+            return;
+        };
+        let asked = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
+        let expected = &base[url::Position::BeforeHost..url::Position::AfterPort];
+        if let Some(asked) = asked.filter(|asked| !asked.eq_ignore_ascii_case(expected)) {
+            let asked: String = asked.chars().take(100).collect();
+            tracing::warn!(
+                asked,
+                base_url = %base,
+                "a login was asked for under another host than base_url's: its cookies will not come back there"
+            );
+        }
+    }
+
     async fn start(
         &self,
         name: &str,
@@ -321,6 +340,7 @@ async fn log_in(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response> {
+    routes.warn_of_another_host(&headers);
     routes
         .start(&client, query.as_deref(), &browser_cookies(&headers), None)
         .await

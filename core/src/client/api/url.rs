@@ -41,7 +41,7 @@ pub(super) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
         return Err(Error::new(
             ErrorCode::InvalidConfiguration,
             Phase::Request,
-            "the client has no api_base_url that a path could be relative to",
+            "the client has no api_base_url that a path could be relative to; set {NAME}_API_BASE_URL or call api_base_url()",
         ));
     };
     let mut directory = base.clone();

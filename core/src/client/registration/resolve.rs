@@ -266,7 +266,8 @@ fn check(client: Resolved) -> Result<Resolved> {
     let discovery = client.issuer.is_some() || client.server_metadata_url.is_some();
     if !discovery && client.access_token_url.is_none() {
         return Err(invalid(
-            "there is neither an issuer, a metadata URL nor a token endpoint",
+            "there is neither an issuer, a metadata URL nor a token endpoint; set {NAME}_ISSUER or {NAME}_SERVER_METADATA_URL, or \
+             use Registration::openid()",
         ));
     }
     if let Some(issuer) = &client.issuer {

@@ -114,7 +114,16 @@ impl Provider {
         format!("{}/.well-known/openid-configuration", self.shared.issuer)
     }
 
-    /// The base of the protected API: `{issuer}/api/`.
+    /// The base of the protected API: `{issuer}/api/`. A token that is missing, over, revoked or replaced is answered 401.
+    ///
+    /// | path | answer |
+    /// |---|---|
+    /// | `me` | whose token it is, its scopes, and how many there were before it |
+    /// | `echo`, `echo/…` | the request: method, query, headers without the token, body |
+    /// | `scope/{scope}` | 403 `insufficient_scope` unless the token has it |
+    /// | `step-up` | 401 `insufficient_user_authentication` unless the login had `acr_values=urn:example:mfa` |
+    /// | `redirect` | a redirect to `me` |
+    /// | `redirect-away?to=URL` | a redirect to elsewhere |
     #[must_use]
     pub fn api_base_url(&self) -> String {
         format!("{}/api/", self.shared.issuer)
