@@ -29,7 +29,7 @@ pub struct Login {
     pub scopes: Vec<String>,
     /// Where the browser wanted to go.
     pub return_to: Option<String>,
-    /// The application's data of [`AuthorizeRedirect::flow_data`].
+    /// The application's data of [`AuthorizeRedirect::flow_data`](crate::AuthorizeRedirect::flow_data).
     pub flow_data: Value,
     /// The owner who adds a grant, if this is no login.
     pub connect: Option<String>,
