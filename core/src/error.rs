@@ -414,3 +414,6 @@ pub(crate) fn excerpt(text: &str) -> String {
     }
     cut
 }
+
+#[cfg(test)]
+mod tests;

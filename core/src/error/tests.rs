@@ -1,0 +1,45 @@
+use super::*;
+
+#[test]
+fn codes_and_phases_have_names_of_their_own() {
+    let mut names: Vec<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    for code in ErrorCode::ALL {
+        assert!((400..=503).contains(&code.http_status()), "{code}");
+    }
+}
+
+#[test]
+fn what_main_returns_prints_as_a_sentence_with_its_causes() {
+    let error = Error::new(
+        ErrorCode::StoreUnavailable,
+        Phase::Store,
+        "the store is away",
+    )
+    .with_client("op")
+    .with_source("connection refused");
+    assert_eq!(
+        format!("{error:?}"),
+        "store_unavailable (client \"op\", store): the store is away: connection refused"
+    );
+    assert!(format!("{error:#?}").contains("action: Retry"));
+}
+
+#[test]
+fn the_first_client_that_is_named_counts() {
+    let error = Error::new(ErrorCode::Internal, Phase::Store, "x")
+        .with_client("inner")
+        .with_client("outer");
+    assert_eq!(error.client(), Some("inner"));
+}
+
+#[test]
+fn an_excerpt_is_short_and_of_one_line() {
+    let text = format!("a\nb{}", "é".repeat(500));
+    let cut = excerpt(&text);
+    assert_eq!(cut.chars().count(), 201);
+    assert!(cut.starts_with("a b") && cut.ends_with('…'));
+}
