@@ -191,7 +191,9 @@ impl OAuth {
         self.0.ready.get()?.connect_url(client)
     }
 
-    /// What is committed from now on, in all processes that share the store (where it has a change feed).
+    /// What is committed from now on, in all processes that share the store (where it has a change feed). When the feed
+    /// of a shared store comes up behind a subscriber, that one gets a [`Resync`](crate::TokenUpdate::Resync): others may have
+    /// committed something in between. Not so after [`follow_changes`](Self::follow_changes).
     ///
     /// # Errors
     /// `not_initialized`.
@@ -200,6 +202,19 @@ impl OAuth {
         let updates = keeper.events().subscribe();
         keeper.start_feed();
         Ok(updates)
+    }
+
+    /// Waits until the store's change feed is up: whoever subscribes then misses nothing. At once where the store has no
+    /// feed. As long as the store is away it waits; bound it by a timeout of your own.
+    ///
+    /// # Errors
+    /// `not_initialized`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future changes nothing: the feed is followed all the same.
+    pub async fn follow_changes(&self) -> Result<()> {
+        self.ready()?.keeper().follow().await;
+        Ok(())
     }
 
     /// What an owner has granted, over all clients, without its secrets; ended grants too, as long as their tombstones stay.

@@ -322,8 +322,9 @@ impl OAuth {
         Ok((session, cookie))
     }
 
-    /// The browser's session, if it has one that is still there. It ends everywhere at once: by logout in any process, by
-    /// its age, or when its record is deleted.
+    /// The browser's session, if it has one that is still there. It ends in all processes, by logout in any of them, by its
+    /// age, or when its record is deleted: as soon as the store's change feed brings it, or without a feed within
+    /// [`snapshot_age`](crate::OAuthBuilder::snapshot_age).
     ///
     /// # Errors
     /// `store_unavailable`: unlike a token, a session is not served on doubt.
@@ -396,6 +397,8 @@ impl OAuth {
         post_logout_redirect_uri: Option<&str>,
     ) -> Result<LoggedOut> {
         let ready = self.ready()?;
+        // Before anything ends: without an address no cookie could be taken back.
+        let base = ready.base_for(post_logout_redirect_uri)?;
         let keeper = ready.keeper();
         let first = keeper
             .first_look(&session.key)
@@ -404,7 +407,6 @@ impl OAuth {
         keeper
             .log_out(&session.key, first, LogoutCause::Requested)
             .await?;
-        let base = ready.base_for(post_logout_redirect_uri)?;
         let mut cookies = vec![ready.cookie(&base, COOKIE).removal()];
         let redirect = match self
             .log_out_at_provider(ready, session, post_logout_redirect_uri)

@@ -4,6 +4,7 @@ mod answers;
 mod app;
 mod crowd;
 mod events;
+mod failover;
 mod fleet;
 mod hooks;
 mod identity;

@@ -153,6 +153,7 @@ async fn run() {
     let world = World::new().await;
     let mut secrets = Secrets::default();
     let oauth = world.oauth();
+    oauth.follow_changes().await.unwrap();
     let mut updates = oauth.token_updates().unwrap();
     secrets.know("the client's secret", world.provider.client_secret());
     let (_, ring) = world.ring.split_once(':').unwrap();
@@ -386,6 +387,7 @@ async fn failures(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Sec
     );
     heard.debug(&replies);
     heard.debug(&BrowserCookies::default());
+    oauth.follow_changes().await.unwrap();
     let mut updates = oauth.token_updates().unwrap();
     alice(oauth).log_out().await.unwrap();
     let update: TokenUpdate = soon(updates.next()).await.unwrap();

@@ -23,7 +23,7 @@ use crate::{
         DynTokenStore, Expected, Fetched, Page, PageOf, StoreError, StoredRecord, TokenQuery,
         TokenSummary, Version,
     },
-    token::{Record, Sealing, State, Target},
+    token::{GrantId, Record, Sealing, State, Target},
 };
 
 /// Times of the refresh protocol. Each can be set at the builder.
@@ -93,6 +93,8 @@ pub(crate) struct Shared {
     pub(super) told: Mutex<VecDeque<String>>,
     /// Closed when the registry is dropped.
     pub(super) alive: watch::Sender<()>,
+    /// Is the change feed up?
+    pub(super) follows: watch::Sender<bool>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -167,6 +169,7 @@ impl Keeper {
             feed_started: std::sync::atomic::AtomicBool::new(false),
             told: Mutex::default(),
             alive: watch::Sender::new(()),
+            follows: watch::Sender::new(false),
         }))
     }
 
@@ -233,30 +236,25 @@ impl Keeper {
     /// Looks at the store; what this process wrote within the last minute and the store lost, it writes again (rule 14).
     pub(super) async fn look(&self, key: &TokenKey, entry: &Entry) -> Result<Look> {
         let seen = self.0.snapshots.look(entry, self.0.clock.monotonic());
-        let Fetched {
-            mut record, now, ..
-        } = self
+        let Fetched { record, now, .. } = self
             .within(self.0.store.fetch_token(key))
             .await
             .map_err(|error| self.store_error(key, error))?;
-        if let Some(stored) = &record
-            && let Some(again) = self.lost_write(entry, stored)
+        let mut record = record
+            .map(|stored| Record::decode(key, stored, &self.0.sealing))
+            .transpose()?;
+        if let Some(found) = &record
+            && let Some(again) = self.lost_write(entry, found)
         {
+            let expected = Expected::Version(found.version);
             let written = self
-                .within(
-                    self.0
-                        .store
-                        .update_token(key, &again, Expected::Version(stored.version)),
-                )
+                .within(self.0.store.update_token(key, &again, expected))
                 .await;
             if written.is_ok() {
                 tracing::warn!(%key, "the store lost an acknowledged write; it was written again");
-                record = Some(again);
+                record = Some(Record::decode(key, again, &self.0.sealing)?);
             }
         }
-        let record = record
-            .map(|stored| Record::decode(key, stored, &self.0.sealing))
-            .transpose()?;
         Ok(Look {
             record,
             now: now.unwrap_or_else(|| self.0.clock.now()),
@@ -264,18 +262,20 @@ impl Keeper {
         })
     }
 
-    /// What this process wrote last, if the store shows an older state of the same key.
-    fn lost_write(&self, entry: &Entry, stored: &StoredRecord) -> Option<StoredRecord> {
+    /// What this process wrote last, if the store shows an older state of that grant, or of the grant that it replaced.
+    fn lost_write(&self, entry: &Entry, found: &Record) -> Option<StoredRecord> {
         let mut recent = entry.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.take_if(|recent| {
             self.0.clock.monotonic().saturating_sub(recent.at) > Duration::from_secs(60)
         });
         let recent = recent.as_mut()?;
-        let older = stored.generation < recent.record.generation
+        let (grant_id, generation) = (found.header.grant_id, found.header.generation);
+        let same_line = grant_id == recent.grant_id || Some(grant_id) == recent.replaced;
+        let older = generation < recent.record.generation
             || (recent.logged_out
-                && stored.generation == recent.record.generation
-                && stored.index.purge_at.is_none());
-        if !older {
+                && generation == recent.record.generation
+                && found.header.state != State::LoggedOut);
+        if !(same_line && older) {
             return None;
         }
         recent.record.version = Version::random();
@@ -426,11 +426,8 @@ impl Keeper {
             {
                 Ok(()) => {
                     if announce == Announce::Yes {
-                        self.remember_recent(
-                            &entry,
-                            stored,
-                            record.header.state == State::LoggedOut,
-                        );
+                        let replaced = look.record.as_ref().map(|old| old.header.grant_id);
+                        self.remember_recent(&entry, stored, &record, replaced);
                     }
                     let seen = entry.written(look.seen);
                     entry.install(self.snapshot_of(key, &record, now, seen));
@@ -460,12 +457,19 @@ impl Keeper {
         .with_client(key.client()))
     }
 
-    fn remember_recent(&self, entry: &Entry, record: StoredRecord, logged_out: bool) {
-        let at = self.0.clock.monotonic();
+    fn remember_recent(
+        &self,
+        entry: &Entry,
+        stored: StoredRecord,
+        record: &Record,
+        replaced: Option<GrantId>,
+    ) {
         *entry.recent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Recent {
-            record,
-            logged_out,
-            at,
+            record: stored,
+            grant_id: record.header.grant_id,
+            replaced,
+            logged_out: record.header.state == State::LoggedOut,
+            at: self.0.clock.monotonic(),
         });
     }
 

@@ -191,7 +191,7 @@ impl Keeper {
                     match store.changes(cursor.clone()).await {
                         Ok(mut changes) => {
                             let Ok(keeper) = weak.upgrade() else { return };
-                            keeper.0.snapshots.set_feed(true);
+                            keeper.feed_is_up();
                             drop(keeper);
                             wait = Duration::from_millis(100);
                             while let Some(change) = changes.next().await {
@@ -207,6 +207,7 @@ impl Keeper {
                     }
                     let Ok(keeper) = weak.upgrade() else { return };
                     keeper.0.snapshots.set_feed(false);
+                    keeper.0.follows.send_replace(false);
                     keeper.0.events.send(TokenUpdate::Resync { missed: 0 });
                     drop(keeper);
                     clock.sleep(wait).await;
@@ -219,6 +220,24 @@ impl Keeper {
                 _ = alive.changed() => {}
             }
         });
+    }
+
+    /// From now on, what others do is told. Whoever subscribed before may have missed something, if there are others.
+    fn feed_is_up(&self) {
+        self.0.snapshots.set_feed(true);
+        if self.0.store.capabilities().shared && self.0.events.has_subscribers() {
+            self.0.events.send(TokenUpdate::Resync { missed: 0 });
+        }
+        self.0.follows.send_replace(true);
+    }
+
+    /// Waits until the change feed is up; at once where the store has none.
+    pub(crate) async fn follow(&self) {
+        self.start_feed();
+        if self.0.store.capabilities().changes {
+            // It cannot be closed: the keeper holds its sender.
+            let _ = self.0.follows.subscribe().wait_for(|up| *up).await;
+        }
     }
 
     async fn on_change(&self, change: Change) {

@@ -289,6 +289,9 @@ pub(crate) struct Need {
 #[derive(Clone, Debug)]
 pub(crate) struct Recent {
     pub(crate) record: StoredRecord,
+    pub(crate) grant_id: GrantId,
+    /// The grant that stood there before.
+    pub(crate) replaced: Option<GrantId>,
     pub(crate) logged_out: bool,
     /// Monotonic.
     pub(crate) at: Duration,

@@ -82,7 +82,7 @@ pub struct Token {
 }
 
 impl Token {
-    /// Builds a token that was issued elsewhere, to adopt it or to return it from a closure.
+    /// Builds a token that was issued elsewhere, to adopt it or to call an API with it.
     #[must_use]
     pub fn builder(access_token: impl Into<Secret>) -> TokenBuilder {
         TokenBuilder(Self {

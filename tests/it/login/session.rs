@@ -216,3 +216,28 @@ async fn revoking_ends_a_grant_here_and_there_even_if_there_is_down() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_logout_that_cannot_take_its_cookie_back_ends_nothing() {
+    let world = World::new().await;
+    let oauth = world
+        .bare(&world.store)
+        .register(world.registration())
+        .build()
+        .unwrap();
+    let kept = world.log_in(&oauth, "alice").await;
+    let browser = cookies(&kept.cookies);
+    let session = oauth.session(&browser).await.unwrap().unwrap();
+    // The same application as one that was never told its address.
+    let nowhere = tokenkeep::OAuth::builder()
+        .store(world.store.clone())
+        .key_ring(KeyRing::parse(&world.ring).unwrap())
+        .register(world.registration())
+        .build()
+        .unwrap();
+    refused(
+        nowhere.log_out(&session, None).await,
+        ErrorCode::InvalidConfiguration,
+    );
+    assert!(oauth.session(&browser).await.unwrap().is_some());
+}

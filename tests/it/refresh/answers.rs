@@ -13,6 +13,7 @@ async fn a_pause_that_the_provider_asks_for_is_kept_by_the_whole_fleet() {
         let oauth = world.oauth();
         let (second, _store) = world.second().await;
         let grant = world.alice(&oauth).await;
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let before = grant.token().await.unwrap();
         let minutes = Duration::from_secs(120);
@@ -92,6 +93,7 @@ async fn failures_are_errors_with_an_action_and_cost_no_grant() {
         let world = World::new().await;
         let oauth = world.oauth();
         let grant = world.alice(&oauth).await;
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let before = grant.token().await.unwrap();
         world.provider.faults().on(Endpoint::Token, fault.clone());

@@ -78,6 +78,7 @@ async fn a_client_that_the_provider_refuses_is_to_be_configured() {
             .register(registration)
             .build()
             .unwrap();
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let app = oauth.client(CLIENT).unwrap().app();
         let error = refused(app.token().await, ErrorCode::ProviderError);

@@ -76,6 +76,7 @@ async fn a_refresh_goes_on_when_its_only_caller_leaves() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
         let grant = world.alice(&oauth).await;
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let gate = Gate::new();
         let rule = world

@@ -14,6 +14,7 @@ fn kinds(updates: &[TokenUpdate]) -> Vec<&'static str> {
 async fn events_come_in_order_each_once_with_the_marks_of_what_they_replaced() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let grant = world.alice(&oauth).await;
         let mut tokens = vec![grant.token().await.unwrap()];
@@ -66,6 +67,7 @@ fn live(world: &World) -> Secret {
 async fn a_slow_subscriber_hears_that_it_missed_some() {
     let world = World::new().await;
     let oauth = world.builder().event_capacity(2).build().unwrap();
+    oauth.follow_changes().await.unwrap();
     let mut updates = oauth.token_updates().unwrap();
     let grant = world.alice(&oauth).await;
     for _ in 0..4 {
@@ -87,9 +89,13 @@ async fn a_subscriber_may_ask_for_one_client_or_one_key() {
         .client_secret(world.provider.client_secret());
     let oauth = world.builder().register(other).build().unwrap();
     let bobs_key = TokenKey::new(CLIENT, "bob").unwrap();
+    oauth.follow_changes().await.unwrap();
     let mut all = oauth.token_updates().unwrap();
+    oauth.follow_changes().await.unwrap();
     let mut of_op = oauth.token_updates().unwrap().client(CLIENT);
+    oauth.follow_changes().await.unwrap();
     let mut of_other = oauth.token_updates().unwrap().client("other");
+    oauth.follow_changes().await.unwrap();
     let mut of_bob = oauth.token_updates().unwrap().key(bobs_key.clone());
     world.log_in(&oauth, "alice").await;
     world.log_in(&oauth, "bob").await;
@@ -107,6 +113,7 @@ async fn a_deleted_row_is_a_logout() {
     let oauth = world.oauth();
     let grant = world.alice(&oauth).await;
     grant.token().await.unwrap();
+    oauth.follow_changes().await.unwrap();
     let mut updates = oauth.token_updates().unwrap();
     let url = format!("sqlite://{}", world.path());
     let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
@@ -127,6 +134,7 @@ async fn a_deleted_row_is_a_logout() {
 async fn the_stream_and_the_feed_end_with_the_registry() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let grant = world.alice(&oauth).await;
         world.store.followed().await;
@@ -147,8 +155,8 @@ async fn after_a_gap_of_the_feed_everything_is_looked_at_again() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
         let (second, store) = world.second().await;
+        second.follow_changes().await.unwrap();
         let mut updates = second.token_updates().unwrap();
-        store.followed().await;
         let grant = world.alice(&oauth).await;
         let seen = alice(&second).token().await.unwrap();
         store.break_feed();

@@ -162,6 +162,7 @@ async fn a_logout_ends_the_session_in_the_other_process() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
         let (second, store) = world.second().await;
+        second.follow_changes().await.unwrap();
         let mut there = second.token_updates().unwrap();
         store.followed().await;
         let kept = world.log_in(&oauth, "alice").await;

@@ -28,6 +28,7 @@ async fn another_identity_gets_no_access_token_and_its_refresh_token_is_not_lost
             let oauth = world.oauth();
             let (second, _store) = world.second().await;
             let grant = world.alice(&oauth).await;
+            oauth.follow_changes().await.unwrap();
             let mut updates = oauth.token_updates().unwrap();
             spoil(&world.provider, fault.clone());
             refused(soon(grant.refresh()).await, ErrorCode::IdentityChanged);
@@ -83,6 +84,7 @@ async fn a_new_key_just_before_a_refresh_is_fetched_once() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
         let grant = world.alice(&oauth).await;
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let fetched = world.provider.requests("/jwks");
         world.provider.rotate_keys();

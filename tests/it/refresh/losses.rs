@@ -70,6 +70,7 @@ async fn a_strict_provider_is_asked_once_more_near_the_end_and_only_then_is_the_
         on_every_store(provider, async |world| {
             let oauth = oauth(world, ProviderProfile::new().reuse(reuse));
             let grant = world.alice(&oauth).await;
+            oauth.follow_changes().await.unwrap();
             let mut updates = oauth.token_updates().unwrap();
             let before = grant.token().await.unwrap();
             lose_one(world);
@@ -144,6 +145,7 @@ async fn a_grant_that_the_user_ended_needs_a_login_and_nothing_more_is_sent() {
         let oauth = world.oauth();
         let (second, _store) = world.second().await;
         let grant = world.alice(&oauth).await;
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         assert_eq!(world.provider.revoke_grant("alice"), 1);
         let error = refused(grant.refresh().await, ErrorCode::LoginRequired);

@@ -15,6 +15,7 @@ async fn logout_wins_over_a_refresh_under_way_and_its_token_is_revoked() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
         let grant = world.alice(&oauth).await;
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let gate = Gate::new();
         let faults = world.provider.faults();
@@ -63,6 +64,7 @@ async fn a_login_during_a_refresh_is_not_revoked_with_what_it_replaced() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
         let grant = world.alice(&oauth).await;
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let gate = Gate::new();
         let faults = world.provider.faults();
@@ -143,6 +145,7 @@ async fn logout_elsewhere_wins_over_a_commit_that_is_pending() {
         let oauth = world.oauth();
         let (second, _store) = world.second().await;
         let grant = world.alice(&oauth).await;
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         world.store.followed().await;
         world.store.on(Method::Write, StoreFault::Fail);
@@ -199,6 +202,7 @@ async fn a_logout_ends_what_it_saw_and_no_later_login() {
 async fn of_two_logins_at_once_one_is_kept_and_the_other_is_told_to_be_orphaned() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
+        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
         let slow = world.login(&oauth, "alice").await.unwrap();
         let write = Gate::new();

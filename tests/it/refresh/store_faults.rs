@@ -22,6 +22,7 @@ async fn an_answer_is_served_and_kept_until_the_store_takes_it() {
             other.followed().await;
             let grant = world.alice(&oauth).await;
             let before = alice(&second).token().await.unwrap();
+            oauth.follow_changes().await.unwrap();
             let mut updates = oauth.token_updates().unwrap();
             world.store.on(Method::Write, fault.clone());
             let written = world.store.calls(Method::Write);
@@ -74,6 +75,7 @@ async fn a_write_whose_answer_was_lost_is_recognised() {
     for fault in [StoreFault::LoseAnswer, StoreFault::LoseAnswerAsConflict] {
         on_every_store(Provider::builder, async |world| {
             let oauth = world.oauth();
+            oauth.follow_changes().await.unwrap();
             let mut updates = oauth.token_updates().unwrap();
             // The login's grant and session, a lease, a commit, an invalidation, a logout.
             world.store.times(Method::Write, fault.clone(), 2);
