@@ -123,12 +123,13 @@ fn worker() {
 async fn the_other_process_hears_of_everything_under_the_same_ids() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();
-        let (second, store) = world.second().await;
+        let (second, _store) = world.second().await;
+        oauth.follow_changes().await.unwrap();
+        second.follow_changes().await.unwrap();
         let (mut here, mut there) = (
             oauth.token_updates().unwrap(),
             second.token_updates().unwrap(),
         );
-        store.followed().await;
         let grant = world.alice(&oauth).await;
         for kind in ["issued", "refreshed", "logged_out"] {
             match kind {
