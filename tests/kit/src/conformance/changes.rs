@@ -9,7 +9,7 @@ use tokenkeep_core::{
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use super::trial::{Bench, Broken, Kept, Trial, ensure, key, record, trial};
+use super::trial::{Bench, Broken, Kept, Trial, conflict, ensure, key, record, trial};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -36,6 +36,12 @@ pub(super) fn trials() -> Vec<Trial> {
             "changes/unannounced",
             [Changes],
             "A write that need not be announced does not hide one that must."
+        ),
+        trial!(
+            refused,
+            "changes/refused",
+            [Changes],
+            "A write that was refused is not in the feed."
         ),
         trial!(
             several,
@@ -239,6 +245,27 @@ async fn unannounced(bench: Bench) -> Kept {
         bench.store.update_token(&key, &lease, expected).await?;
         stored = write(&bench.store, &key, generation..=generation, Some(&lease)).await?;
         listener.until(&key, generation).await?;
+    }
+    Ok(())
+}
+
+async fn refused(bench: Bench) -> Kept {
+    let mut listener = Listener::open(&bench, &bench.store, None).await?;
+    let key = bench.key("refused")?;
+    let first = write(&bench.store, &key, 1..=1, None).await?;
+    for expected in [Expected::Absent, Expected::Version(Version::random())] {
+        let refused = bench.store.update_token(&key, &record(2), expected).await;
+        conflict(refused, "a write that expected something else")?;
+    }
+    let third = write(&bench.store, &key, 3..=3, Some(&first)).await?;
+    listener.really(&key, 3).await?;
+    let seen = listener.seen.get(&key).into_iter().flatten();
+    for seen in seen {
+        ensure!(
+            seen.version == first.version || seen.version == third.version,
+            "generation {} is in the feed, and its write was refused",
+            seen.generation
+        );
     }
     Ok(())
 }

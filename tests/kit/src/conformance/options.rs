@@ -7,6 +7,13 @@ use tokenkeep_core::store::{DynTokenStore, TokenStore};
 pub(super) type Hook<A, T> =
     Arc<dyn Fn(A) -> Pin<Box<dyn Future<Output = T> + Send>> + Send + Sync>;
 
+/// How time passes for the store, in the trials of expiry.
+#[derive(Clone)]
+pub(super) enum Passing {
+    Moved(Hook<Duration, ()>),
+    Real,
+}
+
 /// A hand for the trials that cannot do with a store alone.
 ///
 /// ```
@@ -26,7 +33,8 @@ pub(super) type Hook<A, T> =
 #[non_exhaustive]
 pub struct Options {
     pub(super) second_handle: Option<Hook<(), DynTokenStore>>,
-    pub(super) fast_forward: Option<Hook<Duration, ()>>,
+    pub(super) time: Option<Passing>,
+    pub(super) only: String,
     pub(super) wait: Duration,
     pub(super) patience: Duration,
 }
@@ -37,7 +45,8 @@ impl Options {
     pub fn new() -> Self {
         Self {
             second_handle: None,
-            fast_forward: None,
+            time: None,
+            only: String::new(),
             wait: Duration::from_secs(10),
             patience: Duration::from_secs(60),
         }
@@ -57,13 +66,29 @@ impl Options {
         self
     }
 
-    /// Moves the store's time on, for the trials of expiry.
+    /// Moves the store's time on, for the trials of expiry: by some hours, and never back. For a store whose clock is
+    /// the author's to set.
     #[must_use]
     pub fn fast_forward<F>(mut self, by: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.fast_forward = Some(Arc::new(move |time| Box::pin(by(time))));
+        self.time = Some(Passing::Moved(Arc::new(move |time| Box::pin(by(time)))));
+        self
+    }
+
+    /// Lets the trials of expiry wait for real, for 3 s each at most: for a store whose time is its server's, which
+    /// nobody can move. The last of `fast_forward` and this one counts.
+    #[must_use]
+    pub fn real_time(mut self) -> Self {
+        self.time = Some(Passing::Real);
+        self
+    }
+
+    /// Runs only the trials whose name begins so, such as `race/` or `keys/case`: for looking into one that fails.
+    #[must_use]
+    pub fn only(mut self, names: impl Into<String>) -> Self {
+        self.only = names.into();
         self
     }
 
@@ -82,6 +107,15 @@ impl Options {
     }
 }
 
+impl Passing {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Moved(_) => "moved",
+            Self::Real => "real",
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self::new()
@@ -92,7 +126,8 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("second_handle", &self.second_handle.is_some())
-            .field("fast_forward", &self.fast_forward.is_some())
+            .field("time", &self.time.as_ref().map(Passing::name))
+            .field("only", &self.only)
             .field("wait", &self.wait)
             .field("patience", &self.patience)
             .finish()
