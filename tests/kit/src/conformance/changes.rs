@@ -77,7 +77,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// A feed with a bound on how long to wait.
-struct Listener {
+pub(super) struct Listener {
     feed: Changes,
     wait: Duration,
     /// What was seen of each key.
@@ -92,7 +92,7 @@ struct Seen {
 }
 
 impl Listener {
-    async fn open(
+    pub(super) async fn open(
         bench: &Bench,
         store: &DynTokenStore,
         since: Option<Cursor>,
@@ -142,11 +142,22 @@ impl Listener {
     }
 
     /// Reads until the key is seen at this generation; a gap is not enough.
-    async fn really(&mut self, key: &TokenKey, generation: u64) -> Result<(), Broken> {
+    pub(super) async fn really(&mut self, key: &TokenKey, generation: u64) -> Result<(), Broken> {
         while self.newest(key) < Some(generation) {
             self.next(&format!("generation {generation} of a key"))
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Did the changes of this key come in the order of its writes?
+    pub(super) fn in_order(&self, key: &TokenKey) -> Kept {
+        let seen = self.seen.get(key).into_iter().flatten();
+        let generations: Vec<_> = seen.map(|seen| seen.generation).collect();
+        ensure!(
+            generations.is_sorted(),
+            "the generations of a key came as {generations:?}"
+        );
         Ok(())
     }
 }
@@ -224,14 +235,7 @@ async fn order(bench: Bench) -> Kept {
     for key in &keys {
         listener.until(key, LAST).await?;
     }
-    for (key, seen) in &listener.seen {
-        ensure!(
-            !keys.contains(key) || seen.is_sorted_by_key(|seen| seen.generation),
-            "the generations of a key came as {:?}",
-            seen.iter().map(|seen| seen.generation).collect::<Vec<_>>()
-        );
-    }
-    Ok(())
+    keys.iter().try_for_each(|key| listener.in_order(key))
 }
 
 async fn unannounced(bench: Bench) -> Kept {

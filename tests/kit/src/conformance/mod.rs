@@ -24,19 +24,26 @@ mod find;
 mod keys;
 mod once;
 mod options;
+mod processes;
 mod purge;
 mod races;
 mod report;
 mod trial;
 mod writes;
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokenkeep_core::store::TokenStore;
 
+use self::processes::Part;
 use self::trial::{Bench, Trial};
 pub use self::{
     options::Options,
+    processes::location,
     report::{Outcome, Report, Verdict},
 };
 
@@ -55,6 +62,11 @@ where
     S: TokenStore,
     F: Future<Output = S>,
 {
+    match Part::of(&options) {
+        Part::First => {}
+        Part::Further => processes::serve(Arc::new(make().await), options.patience).await,
+        Part::None => return not_run(),
+    }
     let mut bench = Bench::new(Arc::new(make().await), options).await;
     let mut outcomes = Vec::new();
     for trial in trials() {
@@ -62,12 +74,21 @@ where
         let verdict = trial.run(&bench).await;
         // One fault, one failure: what is claimed and not there is not tried further.
         if matches!(verdict, Verdict::Failed(_)) {
-            bench.unmet.extend(trial.proves);
+            bench
+                .unmet
+                .extend(trial.proves.map(|need| (need, trial.name)));
         }
         outcomes.push(Outcome::new(&trial, verdict, started.elapsed()));
     }
     let notes = capabilities::notes(&bench).await;
     Report::new(bench.store.name(), outcomes, notes)
+}
+
+/// A further process does its part in one call; what others try, the first process tries.
+fn not_run() -> Report {
+    let why = Verdict::NotRun("this process was started by the kit for another test".into());
+    let outcomes = trials().map(|trial| Outcome::new(&trial, why.clone(), Duration::ZERO));
+    Report::new("", outcomes.collect(), Vec::new())
 }
 
 fn trials() -> impl Iterator<Item = Trial> {
@@ -81,6 +102,7 @@ fn trials() -> impl Iterator<Item = Trial> {
         once::trials(),
         find::trials(),
         changes::trials(),
+        processes::trials(),
         // The last, because time that was moved does not come back.
         expiry::trials(),
     ]

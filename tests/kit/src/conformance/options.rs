@@ -35,6 +35,9 @@ pub struct Options {
     pub(super) second_handle: Option<Hook<(), DynTokenStore>>,
     pub(super) time: Option<Passing>,
     pub(super) only: String,
+    /// How many further ones, and the name of the test that they run.
+    pub(super) processes: Option<(usize, String)>,
+    pub(super) location: Option<String>,
     pub(super) wait: Duration,
     pub(super) patience: Duration,
 }
@@ -47,6 +50,8 @@ impl Options {
             second_handle: None,
             time: None,
             only: String::new(),
+            processes: None,
+            location: None,
             wait: Duration::from_secs(10),
             patience: Duration::from_secs(60),
         }
@@ -82,6 +87,51 @@ impl Options {
     #[must_use]
     pub fn real_time(mut self) -> Self {
         self.time = Some(Passing::Real);
+        self
+    }
+
+    /// Lets as many further processes use the store beside this one, for the trials of `processes/`: between 1 and 16.
+    ///
+    /// `test` is the full name of the test that makes this call, as `cargo test` prints it, such as
+    /// `stores::mine_conforms`. Each further process is this program again, running this test alone. What the test does
+    /// before it calls [`check_with`](super::check_with) is done in each of them, too; there, the call makes a store by
+    /// the same closure, serves the first process, and never returns. A further process ends with the first one.
+    ///
+    /// If the data's place is made up anew by each run, such as a fresh database, the first process says where it is by
+    /// [`location`](Self::location). The environment is passed on as it is.
+    ///
+    /// ```no_run
+    /// # use tokenkeep_memory::MemoryStore;
+    /// # struct MyStore; impl MyStore { async fn connect(_: &str) -> MemoryStore { MemoryStore::new() } }
+    /// # async fn fresh_database() -> String { String::new() }
+    /// use tokenkeep_testing::conformance::{self, Options, check_with};
+    ///
+    /// // #[tokio::test(flavor = "multi_thread")]
+    /// async fn my_store_conforms() {
+    ///     let url = match conformance::location() {
+    ///         // In a further process: where the first one is.
+    ///         Some(url) => url,
+    ///         None => fresh_database().await,
+    ///     };
+    ///     let options = Options::new()
+    ///         .processes(4, "my_store_conforms")
+    ///         .location(&url);
+    ///     let report = check_with(options, || async { MyStore::connect(&url).await }).await;
+    ///     report.assert();
+    /// }
+    /// ```
+    #[must_use]
+    pub fn processes(mut self, further: usize, test: impl Into<String>) -> Self {
+        self.processes = Some((further.clamp(1, 16), test.into()));
+        self
+    }
+
+    /// Tells further [`processes`](Self::processes) where the data is: a path, a URL, a prefix, or whatever the test
+    /// makes of it. They get it from [`location`](super::location). It is passed by the environment and printed
+    /// nowhere.
+    #[must_use]
+    pub fn location(mut self, location: impl Into<String>) -> Self {
+        self.location = Some(location.into());
         self
     }
 
@@ -128,6 +178,9 @@ impl fmt::Debug for Options {
             .field("second_handle", &self.second_handle.is_some())
             .field("time", &self.time.as_ref().map(Passing::name))
             .field("only", &self.only)
+            .field("processes", &self.processes)
+            // It may hold a password.
+            .field("location", &self.location.is_some())
             .field("wait", &self.wait)
             .field("patience", &self.patience)
             .finish()

@@ -124,8 +124,10 @@ async fn increments(bench: Bench) -> Kept {
     Ok(())
 }
 
-pub(super) async fn increment(store: &dyn TokenStore, key: &TokenKey) -> Result<(), StoreError> {
-    loop {
+/// The generation that it led to.
+pub(super) async fn increment(store: &dyn TokenStore, key: &TokenKey) -> Result<u64, StoreError> {
+    const TRIES: usize = 1000;
+    for _ in 0..TRIES {
         let found = store.fetch_token(key).await?.record;
         let (generation, expected) = found.map_or((0, Expected::Absent), |found| {
             (found.generation, Expected::Version(found.version))
@@ -134,10 +136,14 @@ pub(super) async fn increment(store: &dyn TokenStore, key: &TokenKey) -> Result<
         // A store that answers at once would never be interrupted here otherwise.
         tokio::task::yield_now().await;
         match store.update_token(key, &next, expected).await {
+            Ok(()) => return Ok(next.generation),
             Err(StoreError::Conflict) => tokio::task::yield_now().await,
-            answer => return answer,
+            Err(error) => return Err(error),
         }
     }
+    Err(StoreError::other(format!(
+        "read and compare-and-swap was answered by Conflict {TRIES} times in a row"
+    )))
 }
 
 async fn neighbours(bench: Bench) -> Kept {

@@ -43,6 +43,7 @@ pub(super) enum Need {
     Purge,
     Once,
     Changes,
+    Processes,
     SecondHandle,
     Time,
 }
@@ -57,6 +58,7 @@ impl Need {
             Self::Purge => (claims.purge, "purge"),
             Self::Once => (claims.once, "once"),
             Self::Changes => (claims.changes, "changes"),
+            Self::Processes => (claims.shared, "shared"),
             Self::SecondHandle if bench.second.is_none() => {
                 return Some(Verdict::NotRun(
                     "Options::second_handle was not given".into(),
@@ -72,8 +74,12 @@ impl Need {
         if !claimed {
             return Some(Verdict::NotClaimed(name));
         }
-        let failed = || Verdict::NotRun(format!("capabilities/{name} failed").into());
-        bench.unmet.contains(&self).then(failed)
+        if self == Self::Processes && bench.options.processes.is_none() {
+            return Some(Verdict::NotRun("Options::processes was not given".into()));
+        }
+        let mut unmet = bench.unmet.iter();
+        let (_, failed) = unmet.find(|(need, _)| *need == self)?;
+        Some(Verdict::NotRun(format!("{failed} failed").into()))
     }
 }
 
@@ -153,8 +159,8 @@ impl Trial {
 pub(super) struct Bench {
     pub(super) store: DynTokenStore,
     pub(super) options: Options,
-    /// The needs whose own trial has failed.
-    pub(super) unmet: Vec<Need>,
+    /// The needs whose own trial has failed, and its name.
+    pub(super) unmet: Vec<(Need, &'static str)>,
     second: Option<DynTokenStore>,
     run: Arc<str>,
     trial: &'static str,

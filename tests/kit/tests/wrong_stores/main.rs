@@ -7,8 +7,10 @@
     reason = "a test fails by them"
 )]
 
+mod files;
 mod keeping;
 mod passing;
+mod processes;
 mod writing;
 mod wrong;
 
@@ -18,9 +20,6 @@ use tokenkeep_testing::conformance::{Options, Report, check_with};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use crate::wrong::{Fault, Wrong};
-
-/// Trials that wrong stores in the memory of one process cannot be tried by.
-const ELSEWHERE: [&str; 0] = [];
 
 /// Each store, and the trials that it fails: the first one named is the first one failed.
 const GALLERY: &[(Fault, &[&str])] = &[
@@ -161,7 +160,7 @@ async fn every_wrong_store_first_fails_the_trial_of_its_fault_and_every_trial_ha
         all.extend(report.outcomes.iter().map(|outcome| outcome.trial));
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
-    named.extend(ELSEWHERE);
+    named.extend(processes::GALLERY.iter().map(|(_, trial)| trial));
     assert_eq!(named, all, "a trial is first failed by no wrong store");
 }
 

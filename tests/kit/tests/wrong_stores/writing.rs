@@ -128,13 +128,12 @@ impl UpdateToken for Wrong {
                     expected = current;
                 }
             }
-            (Fault::ComparesGenerations, _) => {
+            (Fault::ComparesGenerations, _)
                 if found
                     .as_ref()
-                    .is_some_and(|found| record.generation < found.generation)
-                {
-                    return Err(StoreError::Conflict);
-                }
+                    .is_some_and(|found| record.generation < found.generation) =>
+            {
+                return Err(StoreError::Conflict);
             }
             (Fault::SkipsLeases, _) if expected == current && !record.announce => return Ok(()),
             (Fault::DropsTombstones, _)
