@@ -88,11 +88,13 @@ async fn exact(bench: Bench) -> Kept {
     ];
     let long = "l".repeat(255);
     let (mut one, mut other) = (long.clone(), long);
-    one.push('1');
-    other.push('2');
+    one.replace_range(254.., "1");
+    other.replace_range(254.., "2");
+    let wide = ["1", "2"].map(|last| format!("{}{last}", "-".repeat(63 - space.len())));
     let ids = pairs
         .into_iter()
         .chain([("", &*one), ("", &*other)])
+        .chain(wide.iter().map(|wide| (&**wide, &*one)))
         .map(|(more, id)| (format!("{space}{more}"), id));
     for (n, (space, id)) in ids.clone().enumerate() {
         let value = n.to_string();
@@ -115,7 +117,8 @@ async fn exact(bench: Bench) -> Kept {
 async fn values(bench: Bench) -> Kept {
     let space = bench.unique("space");
     let all: Vec<u8> = (0..=255).collect();
-    for value in [Vec::new(), all.clone(), all.repeat(64)] {
+    // 64 KiB of a login's data, and what sealing adds.
+    for value in [Vec::new(), all.clone(), all.repeat(258)] {
         bench.store.put_once(&space, "id", &value, HOUR).await?;
         let taken = bench.store.take(&space, "id").await?;
         ensure!(

@@ -57,7 +57,7 @@ impl Options {
         }
     }
 
-    /// Makes another handle to the same data, best over connections of its own, as another process would have it.
+    /// Makes another handle to the same data, over connections and caches of its own, as another process would have it.
     #[must_use]
     pub fn second_handle<S, F>(mut self, make: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -98,28 +98,11 @@ impl Options {
     /// the same closure, serves the first process, and never returns. A further process ends with the first one.
     ///
     /// If the data's place is made up anew by each run, such as a fresh database, the first process says where it is by
-    /// [`location`](Self::location). The environment is passed on as it is.
+    /// [`location`](Self::location). The environment is passed on as it is. What a further process prints is shown if it
+    /// ends too early.
     ///
-    /// ```no_run
-    /// # use tokenkeep_memory::MemoryStore;
-    /// # struct MyStore; impl MyStore { async fn connect(_: &str) -> MemoryStore { MemoryStore::new() } }
-    /// # async fn fresh_database() -> String { String::new() }
-    /// use tokenkeep_testing::conformance::{self, Options, check_with};
-    ///
-    /// // #[tokio::test(flavor = "multi_thread")]
-    /// async fn my_store_conforms() {
-    ///     let url = match conformance::location() {
-    ///         // In a further process: where the first one is.
-    ///         Some(url) => url,
-    ///         None => fresh_database().await,
-    ///     };
-    ///     let options = Options::new()
-    ///         .processes(4, "my_store_conforms")
-    ///         .location(&url);
-    ///     let report = check_with(options, || async { MyStore::connect(&url).await }).await;
-    ///     report.assert();
-    /// }
-    /// ```
+    /// The module's [example](super#for-a-store-that-a-fleet-uses) shows a whole test. A store that does not claim
+    /// [`shared`](tokenkeep_core::store::Capabilities::shared) is not tried so.
     #[must_use]
     pub fn processes(mut self, further: usize, test: impl Into<String>) -> Self {
         self.processes = Some((further.clamp(1, 16), test.into()));

@@ -81,6 +81,7 @@ const GALLERY: &[(Fault, &[&str])] = &[
     (Fault::PutsTwice, &["once/twice"]),
     (Fault::FoldsIds, &["once/exact"]),
     (Fault::TakesValuesForText, &["once/values"]),
+    (Fault::CutsValues, &["once/values"]),
     (Fault::LooksThenPuts, &["once/put-race"]),
     (Fault::TakesWithoutRemoving, &["take/once"]),
     (Fault::LooksThenTakes, &["take/race"]),

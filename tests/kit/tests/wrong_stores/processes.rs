@@ -1,11 +1,16 @@
 //! Faults that nobody sees but several processes.
 
-use std::{env, fs, path::Path, time::Duration};
+use std::{env, fs, path::Path, process::Stdio, time::Duration};
 
 use tokenkeep_core::store::Version;
 use tokenkeep_testing::conformance::{Options, Report, Verdict, check, check_with, location};
 
-use tokio::task::JoinSet;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+    task::JoinSet,
+    time::timeout,
+};
 
 use crate::{
     failed,
@@ -119,4 +124,31 @@ async fn a_test_that_chooses_its_own_place() {
 fn the_location_is_not_printed() {
     let options = Options::new().location("redis://user:password@host");
     assert!(!format!("{options:?}").contains("password"));
+}
+
+#[tokio::test]
+async fn a_further_process_ends_with_the_first_one() {
+    let test = "processes::every_wrong_store_of_processes_first_fails_the_trial_of_its_fault";
+    let folder = env::temp_dir().join(format!("tokenkeep-kit-{}", Version::random()));
+    let mut further = Command::new(env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env("TOKENKEEP_CONFORMANCE_TEST", test)
+        .env(
+            "TOKENKEEP_CONFORMANCE_LOCATION",
+            format!("None|{}", folder.display()),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(further.stdout.take().unwrap()).lines();
+    let patience = Duration::from_secs(30);
+    let ready = async { while !lines.next_line().await.unwrap().unwrap().contains("Ready") {} };
+    timeout(patience, ready).await.unwrap();
+    assert_eq!(further.try_wait().unwrap(), None);
+    drop(further.stdin.take());
+    let ended = timeout(patience, further.wait()).await.unwrap();
+    assert!(ended.unwrap().success());
+    fs::remove_dir_all(folder).unwrap();
 }

@@ -60,6 +60,7 @@ pub(crate) enum Fault {
     PutsTwice,
     FoldsIds,
     TakesValuesForText,
+    CutsValues,
     LooksThenPuts,
     TakesWithoutRemoving,
     LooksThenTakes,
