@@ -195,6 +195,7 @@ impl Line {
                 Way::ToClient => &self.counters.to_client,
             };
             counter.fetch_add(passed as u64, Ordering::SeqCst);
+            // Not at the next look: the rest of this piece is lost, whatever holds by then.
             if passed < read {
                 return Err(Cut::Closed);
             }

@@ -105,9 +105,14 @@ async fn latency_holds_for_open_connections_and_both_ways() {
     // A wait that nobody could sit out ends with the fault.
     let ages = ProxyFault::Latency(Duration::from_secs(10_000));
     proxy.fault(ages).await.unwrap();
+    let passed = proxy.traffic().to_server;
     let talking = tokio::spawn(async move { talk(&mut client, b"held").await });
     tokio::time::sleep(Duration::from_millis(30)).await;
     assert!(!talking.is_finished());
+    // What waits falls into the hole, too.
+    proxy.fault(ProxyFault::BlackHole).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(proxy.traffic().to_server, passed);
     proxy.heal().await.unwrap();
     talking.await.unwrap().unwrap();
 }
@@ -216,6 +221,11 @@ async fn a_server_that_is_not_there_resets_and_a_dropped_proxy_is_gone() {
     let proxy = Proxy::start(addr).await.unwrap();
     assert_eq!(proxy.server(), addr.to_string());
     is_reset(rest(&mut connect(&proxy).await).await);
+    // In a black hole nobody learns that.
+    proxy.fault(ProxyFault::BlackHole).await.unwrap();
+    let mut client = connect(&proxy).await;
+    let silence = timeout(Duration::from_millis(40), client.read(&mut [0])).await;
+    assert!(silence.is_err(), "{silence:?}");
 
     let proxy = self::proxy().await;
     let mut client = connect(&proxy).await;
