@@ -16,7 +16,7 @@
 //! names the fault, and later ones may follow from it.
 //!
 //! ```text
-//! store `mine`: 39 passed, 1 failed, 25 not claimed, 7 not run
+//! store `mine`: 27 passed, 1 failed, 35 not claimed, 9 not run
 //!   ok    write/insert                      2 ms
 //!   FAIL  write/version-on-missing     promised: A write that expects a version is a conflict if there is no record, and never an insert.
 //!                                      found: a write that expected a version of a missing record was accepted
