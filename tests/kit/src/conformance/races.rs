@@ -22,16 +22,16 @@ pub(super) fn trials() -> Vec<Trial> {
             "Of many writes at once that expect the same version exactly one is accepted, and it stays."
         ),
         trial!(
-            increments,
-            "race/increments",
-            [],
-            "Read, compare-and-swap and try again loses no update."
-        ),
-        trial!(
             neighbours,
             "race/neighbours",
             [],
             "Writes at once under different keys are no conflict."
+        ),
+        trial!(
+            increments,
+            "race/increments",
+            [],
+            "Read, compare-and-swap and try again loses no update."
         ),
         trial!(
             dropped,

@@ -126,9 +126,7 @@ async fn tried(fault: Fault) -> Report {
         .wait(match fault {
             Fault::None => Duration::from_secs(10),
             _ => Duration::from_millis(500),
-        })
-        // Some never end an increment.
-        .patience(Duration::from_secs(10));
+        });
     check_with(options, || std::future::ready(store)).await
 }
 
