@@ -4,6 +4,112 @@
 //! The smallest store is [`FetchToken`] and [`UpdateToken`]; the rest of [`TokenStore`] has default bodies that answer
 //! [`StoreError::Unsupported`], and [`Capabilities`] says what is there. `tokenkeep-testing` has the trials that every
 //! store must pass.
+//!
+//! # A store of your own
+//!
+//! A record stands under a [`TokenKey`] and has these parts. All but the key, the version and the body may be kept
+//! together with the body, as one value: [`StoredRecord::to_bytes`].
+//!
+//! | part | column |
+//! |---|---|
+//! | [`TokenKey::client`], [`owner_column`](TokenKey::owner_column), [`slot_column`](TokenKey::slot_column) | three texts of up to 255 bytes (the slot: 263), compared byte for byte, together the primary key; owner and slot may be empty, which is not NULL. [`TokenKey::from_columns`] reads them back |
+//! | [`version`](StoredRecord::version) | 16 bytes, or 32 digits of text; compared for equality, never counted or made by the database |
+//! | [`generation`](StoredRecord::generation) | a signed integer of 64 bits; above 2^63 - 1 answer [`StoreError::InvalidInput`]. Not compared: it may stay, or even go back |
+//! | [`index`](StoredRecord::index) | nullable texts (absent and empty are different), and times as integers of 64 bits: milliseconds ([`Timestamp::as_millis`]) |
+//! | [`body`](StoredRecord::body) | up to 1 MiB of bytes, sealed by the core in every store that leaves the process |
+//! | [`announce`](StoredRecord::announce) | none: it tells the change feed what may be left out |
+//!
+//! In SQL the whole of [`update_token`](UpdateToken::update_token) is one of these statements. No row was touched:
+//! [`StoreError::Conflict`]. Never read first and write then, and never fall back from one to the other.
+//!
+//! ```sql
+//! -- Expected::Absent
+//! INSERT INTO tokens (client, owner, slot, version, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING;
+//! -- Expected::Version(v)
+//! UPDATE tokens SET version = ?, record = ? WHERE client = ? AND owner = ? AND slot = ? AND version = ?;
+//! ```
+//!
+//! What to answer:
+//!
+//! | what happened | answer |
+//! |---|---|
+//! | there is no record under this key | `Ok` with [`Fetched::record`] `None` |
+//! | another version is stored, or none where one was expected, or one where none was; a serialisation failure, a deadlock, a unique violation | [`StoreError::Conflict`] |
+//! | a timeout, a lost connection, a server that refuses; also if the write may have been applied | [`StoreError::Unavailable`], by [`StoreError::other`] |
+//! | a stored row makes no sense | [`StoreError::InvalidRow`]; leave the row as it is |
+//! | a table or a right is missing | [`StoreError::Misconfigured`], with what to put right |
+//! | a page cursor of another store, a number that the column cannot hold | [`StoreError::InvalidInput`] |
+//! | a method that is not there | [`StoreError::Unsupported`], by the default body |
+//!
+//! A store may try again by itself only what was surely not applied. It need not bound its time: the core gives up after
+//! `store_timeout` and drops the call. An error must not hold a record's contents, nor a password of the database.
+//!
+//! A whole store, with a map in a database's place:
+//!
+//! ```
+//! use std::{collections::HashMap, sync::Mutex};
+//! use tokenkeep_core::{TokenKey, store::*};
+//!
+//! /// For each key the version and the record as one value.
+//! #[derive(Default)]
+//! struct MyStore(Mutex<HashMap<[String; 3], (Version, Vec<u8>)>>);
+//!
+//! fn columns(key: &TokenKey) -> [String; 3] {
+//!     [key.client().into(), key.owner_column().into(), key.slot_column()]
+//! }
+//!
+//! #[async_trait]
+//! impl FetchToken for MyStore {
+//!     async fn fetch_token(&self, key: &TokenKey) -> Result<Fetched, StoreError> {
+//!         let rows = self.0.lock().map_err(|_| StoreError::other("a writer panicked"))?;
+//!         let row = rows.get(&columns(key));
+//!         let record = row.map(|(_, bytes)| StoredRecord::from_bytes(bytes)).transpose()?;
+//!         // This store has no clock of its own.
+//!         Ok(Fetched::new(record, None))
+//!     }
+//! }
+//!
+//! #[async_trait]
+//! impl UpdateToken for MyStore {
+//!     async fn update_token(&self, key: &TokenKey, record: &StoredRecord, expected: Expected) -> Result<(), StoreError> {
+//!         let mut rows = self.0.lock().map_err(|_| StoreError::other("a writer panicked"))?;
+//!         let stored = rows.get(&columns(key)).map(|(version, _)| *version);
+//!         let fits = match expected {
+//!             Expected::Absent => stored.is_none(),
+//!             Expected::Version(version) => stored == Some(version),
+//!         };
+//!         if !fits {
+//!             return Err(StoreError::Conflict);
+//!         }
+//!         rows.insert(columns(key), (record.version, record.to_bytes()));
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl TokenStore for MyStore {
+//!     fn name(&self) -> &'static str {
+//!         "mine"
+//!     }
+//!
+//!     fn capabilities(&self) -> Capabilities {
+//!         // A database that other processes may share says `Capabilities::minimal()`.
+//!         Capabilities::default()
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let (store, key) = (MyStore::default(), TokenKey::new("github", "alice")?);
+//! let record = StoredRecord::new(Version::random(), 1, Index::default(), b"sealed".to_vec());
+//! store.update_token(&key, &record, Expected::Absent).await?;
+//! assert_eq!(store.fetch_token(&key).await?.record, Some(record.clone()));
+//! let again = store.update_token(&key, &record, Expected::Absent).await;
+//! assert!(matches!(again, Err(StoreError::Conflict)));
+//! # Ok::<_, Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Then let `tokenkeep_testing::conformance::check` say whether it keeps its promises. The stores in the repository show
+//! the other methods: `stores/memory` in the plainest way.
 
 mod bytes;
 mod page;
@@ -99,7 +205,7 @@ pub struct StoredRecord {
 }
 
 impl StoredRecord {
-    /// A record as a store reads it back.
+    /// A record as a store reads it back from its columns; [`from_bytes`](Self::from_bytes) reads one from a single value.
     #[must_use]
     pub fn new(version: Version, generation: u64, index: Index, body: Vec<u8>) -> Self {
         Self {
@@ -158,7 +264,8 @@ pub enum Expected {
 pub struct Fetched {
     /// The record, if there is one.
     pub record: Option<StoredRecord>,
-    /// The store's own time, if it has a clock; also for an absent record. Leases of a fleet are measured by it.
+    /// The store's own time, if it has a clock, such as a database's `now()`; also for an absent record. Leases of a
+    /// fleet are measured by it, so it is never this process's own time in a store that others share.
     pub now: Option<Timestamp>,
 }
 
@@ -223,10 +330,13 @@ pub trait TokenStore: FetchToken + UpdateToken {
     /// Which of the methods below are there, and what else can be relied on.
     fn capabilities(&self) -> Capabilities;
 
-    /// A page of the records that fit the query, in the order of their keys' columns.
+    /// A page of the records that fit the query, in the order of the keys' columns owner, client and slot, byte for
+    /// byte. [`TokenQuery::matches`] is what fits; [`Page::after_key`] and [`PageOf::in_key_order`] make the pages of a
+    /// store that can begin after a key.
     ///
     /// # Errors
-    /// [`StoreError::Unsupported`] without [`Capabilities::find`].
+    /// [`StoreError::Unsupported`] without [`Capabilities::find`]; [`StoreError::InvalidInput`] for a cursor that this
+    /// store never gave.
     async fn find_tokens(
         &self,
         query: &TokenQuery,
@@ -237,7 +347,8 @@ pub trait TokenStore: FetchToken + UpdateToken {
     }
 
     /// Removes at most `limit` records whose `purge_at` is before the given time, each in one step with that test:
-    /// a record that a login has just replaced stays. Answers how many were removed.
+    /// a record that a login has just replaced stays. Answers how many were removed. No other time makes a record due,
+    /// and a store that removes by itself does it from `purge_at` on, not earlier.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] without [`Capabilities::purge`].
@@ -246,7 +357,11 @@ pub trait TokenStore: FetchToken + UpdateToken {
         Err(StoreError::unsupported("purge_tokens"))
     }
 
-    /// Keeps a value for at least `ttl`, if nothing is kept under (space, id). Answers false if something is.
+    /// Keeps a value for at least `ttl`, if nothing is kept under (space, id). Answers false if something is, and leaves
+    /// that as it is. What has expired counts as nothing.
+    ///
+    /// Space and id are exact bytes, as keys are: the space a text of up to 64 bytes, the id one of up to 255. The value
+    /// may be empty, and has 66 KB at most. The time is longer than zero; a store that counts in seconds rounds it up.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] without [`Capabilities::once`].
@@ -274,7 +389,13 @@ pub trait TokenStore: FetchToken + UpdateToken {
     }
 
     /// The writes of all processes, from after the cursor, or from now on. The feed is established when the call
-    /// returns: a write acknowledged later is in it. What may have been missed is a [`Change::Gap`].
+    /// returns: a write acknowledged later is in it. What may have been missed is a [`Change::Gap`]: also if the cursor
+    /// is unknown, the listener falls behind, or the connection was lost for a while.
+    ///
+    /// The changes of one key come in the order of its writes; a later one may stand for those before it. A write that
+    /// was refused is not among them, and one with [`announce`](StoredRecord::announce) false may be left out. A feed
+    /// that polls a sequence number must know that numbers are given at the insert and seen at the commit: a lower one
+    /// may appear after a higher one.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] without [`Capabilities::changes`].
@@ -284,7 +405,16 @@ pub trait TokenStore: FetchToken + UpdateToken {
     }
 }
 
-/// What a store can do beyond the two methods of the smallest one.
+/// What a store can do beyond the two methods of the smallest one. Begin with [`minimal`](Self::minimal),
+/// [`full`](Self::full), [`embedded`](Self::embedded), or with nothing by `default()`, and set what differs:
+///
+/// ```
+/// # use tokenkeep_core::store::Capabilities;
+/// let mut capabilities = Capabilities::minimal();
+/// capabilities.purge = true;
+/// ```
+///
+/// Claim what is there and nothing else: the core uses what is claimed and never tries what is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -292,15 +422,17 @@ pub struct Capabilities {
     pub persistent: bool,
     /// Several processes may share it: its records are sealed, or `build()` refuses.
     pub shared: bool,
-    /// `fetch_token` answers the store's own time.
+    /// `fetch_token` answers the store's own time. Without it leases are measured by each process's own clock.
     pub clock: bool,
-    /// `find_tokens` is there.
+    /// `find_tokens` is there. Without it an owner's grants cannot be listed.
     pub find: bool,
-    /// `purge_tokens` is there.
+    /// `purge_tokens` is there. Without it what is over is never removed, unless the store does it by itself, from
+    /// `purge_at` on.
     pub purge: bool,
-    /// `put_once` and `take` are there.
+    /// `put_once` and `take` are there. Without them the answer to a login can be replayed in another process.
     pub once: bool,
-    /// `changes` is there.
+    /// `changes` is there. Without it changes of other processes are seen only when a snapshot is verified, by its
+    /// age.
     pub changes: bool,
 }
 

@@ -26,8 +26,9 @@ struct Columns {
 }
 
 impl StoredRecord {
-    /// The whole record as one value, for a store that keeps no columns but the key and the version. The body in it stays
-    /// sealed; the index is plain.
+    /// The whole record as one value, for a store that keeps no columns but the key and the version: the version is in it
+    /// too, and stands in a column of its own so that a write can compare it. The body in it stays sealed; the index is
+    /// plain. Later versions read what earlier ones wrote.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let index = &self.index;

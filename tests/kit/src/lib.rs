@@ -3,7 +3,8 @@
 //! [`Provider`] is an OpenID Provider in the process of the test. It counts how often each refresh token was spent, and
 //! its faults are turned on one by one. [`Browser`] walks through a whole login: it follows redirects, keeps cookies, and
 //! fills in the login and consent pages. Tests that are about no login use [`Replies`] in the network's place, and
-//! [`signed_in`].
+//! [`signed_in`]. [`Proxy`] stands in front of a real server, and loses, delays and cuts what passes. Whoever writes a store
+//! of their own tries it with [`conformance`].
 //!
 //! ```
 //! use tokenkeep_testing::{Endpoint, Fault, Provider, Rotation};
@@ -23,6 +24,7 @@
 mod browser;
 pub mod conformance;
 mod provider;
+mod proxy;
 mod replies;
 mod signed_in;
 
@@ -31,5 +33,6 @@ pub use provider::{
     AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, Lineage, LoggedRequest,
     Provider, ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
 };
+pub use proxy::{Proxy, ProxyFault, ProxyTraffic};
 pub use replies::{Replies, Reply, SentRequest};
 pub use signed_in::{SignedInBrowser, signed_in, signed_in_with};

@@ -9,7 +9,7 @@ use tokenkeep_core::{
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use super::trial::{Bench, Broken, Kept, Trial, ensure, key, record, trial};
+use super::trial::{Bench, Broken, Kept, Trial, conflict, ensure, key, record, trial};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -36,6 +36,12 @@ pub(super) fn trials() -> Vec<Trial> {
             "changes/unannounced",
             [Changes],
             "A write that need not be announced does not hide one that must."
+        ),
+        trial!(
+            refused,
+            "changes/refused",
+            [Changes],
+            "A write that was refused is not in the feed."
         ),
         trial!(
             several,
@@ -71,7 +77,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// A feed with a bound on how long to wait.
-struct Listener {
+pub(super) struct Listener {
     feed: Changes,
     wait: Duration,
     /// What was seen of each key.
@@ -86,7 +92,7 @@ struct Seen {
 }
 
 impl Listener {
-    async fn open(
+    pub(super) async fn open(
         bench: &Bench,
         store: &DynTokenStore,
         since: Option<Cursor>,
@@ -136,11 +142,22 @@ impl Listener {
     }
 
     /// Reads until the key is seen at this generation; a gap is not enough.
-    async fn really(&mut self, key: &TokenKey, generation: u64) -> Result<(), Broken> {
+    pub(super) async fn really(&mut self, key: &TokenKey, generation: u64) -> Result<(), Broken> {
         while self.newest(key) < Some(generation) {
             self.next(&format!("generation {generation} of a key"))
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Did the changes of this key come in the order of its writes?
+    pub(super) fn in_order(&self, key: &TokenKey) -> Kept {
+        let seen = self.seen.get(key).into_iter().flatten();
+        let generations: Vec<_> = seen.map(|seen| seen.generation).collect();
+        ensure!(
+            generations.is_sorted(),
+            "the generations of a key came as {generations:?}"
+        );
         Ok(())
     }
 }
@@ -218,14 +235,7 @@ async fn order(bench: Bench) -> Kept {
     for key in &keys {
         listener.until(key, LAST).await?;
     }
-    for (key, seen) in &listener.seen {
-        ensure!(
-            !keys.contains(key) || seen.is_sorted_by_key(|seen| seen.generation),
-            "the generations of a key came as {:?}",
-            seen.iter().map(|seen| seen.generation).collect::<Vec<_>>()
-        );
-    }
-    Ok(())
+    keys.iter().try_for_each(|key| listener.in_order(key))
 }
 
 async fn unannounced(bench: Bench) -> Kept {
@@ -239,6 +249,27 @@ async fn unannounced(bench: Bench) -> Kept {
         bench.store.update_token(&key, &lease, expected).await?;
         stored = write(&bench.store, &key, generation..=generation, Some(&lease)).await?;
         listener.until(&key, generation).await?;
+    }
+    Ok(())
+}
+
+async fn refused(bench: Bench) -> Kept {
+    let mut listener = Listener::open(&bench, &bench.store, None).await?;
+    let key = bench.key("refused")?;
+    let first = write(&bench.store, &key, 1..=1, None).await?;
+    for expected in [Expected::Absent, Expected::Version(Version::random())] {
+        let refused = bench.store.update_token(&key, &record(2), expected).await;
+        conflict(refused, "a write that expected something else")?;
+    }
+    let third = write(&bench.store, &key, 3..=3, Some(&first)).await?;
+    listener.really(&key, 3).await?;
+    let seen = listener.seen.get(&key).into_iter().flatten();
+    for seen in seen {
+        ensure!(
+            seen.version == first.version || seen.version == third.version,
+            "generation {} is in the feed, and its write was refused",
+            seen.generation
+        );
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use tokenkeep_core::{TokenKey, store::Expected};
 
-use super::trial::{Bench, Broken, Kept, Trial, ensure, key, record, trial};
+use super::trial::{Bench, Broken, Kept, Need, Trial, ensure, key, record, trial};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -43,16 +43,16 @@ pub(super) fn trials() -> Vec<Trial> {
             "Wildcards, quotes and escapes in a key stand for themselves."
         ),
         trial!(
-            lengths,
-            "keys/lengths",
-            [],
-            "Parts of 255 bytes are kept whole, to their last byte."
-        ),
-        trial!(
             slots,
             "keys/slots",
             [],
             "Accounts, sessions and the application's own grant are different keys."
+        ),
+        trial!(
+            lengths,
+            "keys/lengths",
+            [],
+            "Parts of 255 bytes are kept whole, to their last byte."
         ),
     ]
 }
@@ -265,7 +265,7 @@ async fn distinct(bench: &Bench, parts: &[Parts]) -> Kept {
         let kept = bench.expect(key, record).await;
         kept.map_err(|Broken(how)| met(key, &how))?;
     }
-    if bench.store.capabilities().find {
+    if bench.has(Need::Find) {
         for (at, (_, owner, _)) in parts.iter().enumerate() {
             let found = super::find::keys_of(bench, &keys[at]).await?;
             let expected: Vec<_> = keys

@@ -7,6 +7,13 @@ use tokenkeep_core::store::{DynTokenStore, TokenStore};
 pub(super) type Hook<A, T> =
     Arc<dyn Fn(A) -> Pin<Box<dyn Future<Output = T> + Send>> + Send + Sync>;
 
+/// How time passes for the store, in the trials of expiry.
+#[derive(Clone)]
+pub(super) enum Passing {
+    Moved(Hook<Duration, ()>),
+    Real,
+}
+
 /// A hand for the trials that cannot do with a store alone.
 ///
 /// ```
@@ -26,7 +33,11 @@ pub(super) type Hook<A, T> =
 #[non_exhaustive]
 pub struct Options {
     pub(super) second_handle: Option<Hook<(), DynTokenStore>>,
-    pub(super) fast_forward: Option<Hook<Duration, ()>>,
+    pub(super) time: Option<Passing>,
+    pub(super) only: String,
+    /// How many further ones, and the name of the test that they run.
+    pub(super) processes: Option<(usize, String)>,
+    pub(super) location: Option<String>,
     pub(super) wait: Duration,
     pub(super) patience: Duration,
 }
@@ -37,13 +48,16 @@ impl Options {
     pub fn new() -> Self {
         Self {
             second_handle: None,
-            fast_forward: None,
+            time: None,
+            only: String::new(),
+            processes: None,
+            location: None,
             wait: Duration::from_secs(10),
             patience: Duration::from_secs(60),
         }
     }
 
-    /// Makes another handle to the same data, best over connections of its own, as another process would have it.
+    /// Makes another handle to the same data, over connections and caches of its own, as another process would have it.
     #[must_use]
     pub fn second_handle<S, F>(mut self, make: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -57,13 +71,57 @@ impl Options {
         self
     }
 
-    /// Moves the store's time on, for the trials of expiry.
+    /// Moves the store's time on, for the trials of expiry: by some hours, and never back. For a store whose clock is
+    /// the author's to set.
     #[must_use]
     pub fn fast_forward<F>(mut self, by: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.fast_forward = Some(Arc::new(move |time| Box::pin(by(time))));
+        self.time = Some(Passing::Moved(Arc::new(move |time| Box::pin(by(time)))));
+        self
+    }
+
+    /// Lets the trials of expiry wait for real, for 3 s each at most: for a store whose time is its server's, which
+    /// nobody can move. The last of `fast_forward` and this one counts.
+    #[must_use]
+    pub fn real_time(mut self) -> Self {
+        self.time = Some(Passing::Real);
+        self
+    }
+
+    /// Lets as many further processes use the store beside this one, for the trials of `processes/`: between 1 and 16.
+    ///
+    /// `test` is the full name of the test that makes this call, as `cargo test` prints it, such as
+    /// `stores::mine_conforms`. Each further process is this program again, running this test alone. What the test does
+    /// before it calls [`check_with`](super::check_with) is done in each of them, too; there, the call makes a store by
+    /// the same closure, serves the first process, and never returns. A further process ends with the first one.
+    ///
+    /// If the data's place is made up anew by each run, such as a fresh database, the first process says where it is by
+    /// [`location`](Self::location). The environment is passed on as it is. What a further process prints is shown if it
+    /// ends too early.
+    ///
+    /// The module's [example](super#for-a-store-that-a-fleet-uses) shows a whole test. A store that does not claim
+    /// [`shared`](tokenkeep_core::store::Capabilities::shared) is not tried so.
+    #[must_use]
+    pub fn processes(mut self, further: usize, test: impl Into<String>) -> Self {
+        self.processes = Some((further.clamp(1, 16), test.into()));
+        self
+    }
+
+    /// Tells further [`processes`](Self::processes) where the data is: a path, a URL, a prefix, or whatever the test
+    /// makes of it. They get it from [`location`](super::location). It is passed by the environment and printed
+    /// nowhere.
+    #[must_use]
+    pub fn location(mut self, location: impl Into<String>) -> Self {
+        self.location = Some(location.into());
+        self
+    }
+
+    /// Runs only the trials whose name begins so, such as `race/` or `keys/case`: for looking into one that fails.
+    #[must_use]
+    pub fn only(mut self, names: impl Into<String>) -> Self {
+        self.only = names.into();
         self
     }
 
@@ -82,6 +140,15 @@ impl Options {
     }
 }
 
+impl Passing {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Moved(_) => "moved",
+            Self::Real => "real",
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self::new()
@@ -92,7 +159,11 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("second_handle", &self.second_handle.is_some())
-            .field("fast_forward", &self.fast_forward.is_some())
+            .field("time", &self.time.as_ref().map(Passing::name))
+            .field("only", &self.only)
+            .field("processes", &self.processes)
+            // It may hold a password.
+            .field("location", &self.location.is_some())
             .field("wait", &self.wait)
             .field("patience", &self.patience)
             .finish()

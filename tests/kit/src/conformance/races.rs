@@ -1,11 +1,11 @@
 //! Compare-and-swap under concurrency. The racers use both handles, if there are two.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokenkeep_core::{TokenKey, store::*};
-use tokio::{sync::Barrier, task::JoinSet};
+use tokio::{sync::Barrier, task::JoinSet, time::timeout};
 
-use super::trial::{Bench, Broken, Kept, RACERS, Trial, ensure, record, same, trial};
+use super::trial::{Bench, Broken, Kept, Need, RACERS, Trial, ensure, record, same, trial};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -22,16 +22,22 @@ pub(super) fn trials() -> Vec<Trial> {
             "Of many writes at once that expect the same version exactly one is accepted, and it stays."
         ),
         trial!(
+            neighbours,
+            "race/neighbours",
+            [],
+            "Writes at once under different keys are no conflict."
+        ),
+        trial!(
             increments,
             "race/increments",
             [],
             "Read, compare-and-swap and try again loses no update."
         ),
         trial!(
-            neighbours,
-            "race/neighbours",
+            dropped,
+            "race/dropped",
             [],
-            "Writes at once under different keys are no conflict."
+            "Calls that are dropped halfway leave the record as it was or as it was to be, and the store usable."
         ),
     ]
 }
@@ -118,8 +124,10 @@ async fn increments(bench: Bench) -> Kept {
     Ok(())
 }
 
-async fn increment(store: &dyn TokenStore, key: &TokenKey) -> Result<(), StoreError> {
-    loop {
+/// The generation that it led to.
+pub(super) async fn increment(store: &dyn TokenStore, key: &TokenKey) -> Result<u64, StoreError> {
+    const TRIES: usize = 1000;
+    for _ in 0..TRIES {
         let found = store.fetch_token(key).await?.record;
         let (generation, expected) = found.map_or((0, Expected::Absent), |found| {
             (found.generation, Expected::Version(found.version))
@@ -128,10 +136,14 @@ async fn increment(store: &dyn TokenStore, key: &TokenKey) -> Result<(), StoreEr
         // A store that answers at once would never be interrupted here otherwise.
         tokio::task::yield_now().await;
         match store.update_token(key, &next, expected).await {
+            Ok(()) => return Ok(next.generation),
             Err(StoreError::Conflict) => tokio::task::yield_now().await,
-            answer => return answer,
+            Err(error) => return Err(error),
         }
     }
+    Err(StoreError::other(format!(
+        "read and compare-and-swap was answered by Conflict {TRIES} times in a row"
+    )))
 }
 
 async fn neighbours(bench: Bench) -> Kept {
@@ -154,4 +166,44 @@ async fn neighbours(bench: Bench) -> Kept {
         })
         .await?;
     answers.into_iter().try_for_each(|(_, kept)| kept)
+}
+
+async fn dropped(bench: Bench) -> Kept {
+    let (key, space) = (bench.key("dropped")?, bench.unique("space"));
+    let store = &bench.store;
+    let mut written = vec![bench.insert(&key, record(0)).await?];
+    for round in 1..32 {
+        // The first time at the first wait, then ever later.
+        let halfway = Duration::from_micros(round / 2 * 250);
+        let Some(found) = bench.fetch(&key).await? else {
+            return Err(Broken("the record is gone".to_owned()));
+        };
+        let next = record(round);
+        written.push(next.clone());
+        let expected = Expected::Version(found.version);
+        let _ = timeout(halfway, store.fetch_token(&key)).await;
+        let _ = timeout(halfway, store.update_token(&key, &next, expected)).await;
+        if bench.has(Need::Once) {
+            let ttl = Duration::from_secs(60);
+            let _ = timeout(halfway, store.put_once(&space, "id", b"", ttl)).await;
+            let _ = timeout(halfway, store.take(&space, "id")).await;
+        }
+        if bench.has(Need::Changes) {
+            let _ = timeout(halfway, store.changes(None)).await;
+        }
+        // What is still on its way may arrive later, but whole.
+        let found = bench.fetch(&key).await?;
+        let of = found.as_ref().and_then(|found| {
+            let mut written = written.iter();
+            written.find(|written| written.version == found.version)
+        });
+        let Some(of) = of else {
+            return Err(Broken("a record stands there that nobody wrote".to_owned()));
+        };
+        same(found.as_ref(), of)?;
+    }
+    for handle in [bench.handle(0), bench.handle(1)] {
+        increment(&*handle, &key).await?;
+    }
+    Ok(())
 }

@@ -12,6 +12,8 @@ pub struct Report {
     pub store: String,
     /// One entry for each trial.
     pub outcomes: Vec<Outcome>,
+    /// What breaks no promise and is worth knowing, such as a method that is there and not claimed.
+    pub notes: Vec<String>,
 }
 
 /// What one trial found.
@@ -38,15 +40,16 @@ pub enum Verdict {
     Failed(String),
     /// The store does not claim this capability.
     NotClaimed(&'static str),
-    /// The trial needs a hand that was not lent: which.
+    /// The trial needs a hand that was not lent, or what it builds on has failed: which.
     NotRun(Cow<'static, str>),
 }
 
 impl Report {
-    pub(super) fn new(store: &str, outcomes: Vec<Outcome>) -> Self {
+    pub(super) fn new(store: &str, outcomes: Vec<Outcome>, notes: Vec<String>) -> Self {
         Self {
             store: store.to_owned(),
             outcomes,
+            notes,
         }
     }
 
@@ -102,7 +105,8 @@ impl fmt::Display for Report {
         for outcome in &self.outcomes {
             write!(f, "  {outcome}")?;
         }
-        Ok(())
+        let mut notes = self.notes.iter();
+        notes.try_for_each(|note| writeln!(f, "  note  {note}"))
     }
 }
 

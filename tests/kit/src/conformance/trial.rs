@@ -14,9 +14,13 @@ use tokenkeep_core::{
     Clock, SystemClock, Timestamp, TokenKey,
     store::{DynTokenStore, Expected, Index, StoreError, StoredRecord, Version},
 };
-use tokio::{sync::Barrier, task::JoinSet, time::timeout};
+use tokio::{
+    sync::Barrier,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use super::{Options, Verdict};
+use super::{Options, Verdict, options::Passing};
 
 /// How many tasks race in a trial of concurrency.
 pub(super) const RACERS: usize = 32;
@@ -26,19 +30,57 @@ pub(super) struct Trial {
     pub(super) name: &'static str,
     pub(super) promise: &'static str,
     pub(super) needs: &'static [Need],
+    /// What cannot be had by other trials if this one fails.
+    pub(super) proves: Option<Need>,
     pub(super) body: fn(Bench) -> Pin<Box<dyn Future<Output = Kept> + Send>>,
 }
 
 /// What a trial cannot do without.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     Clock,
     Find,
     Purge,
     Once,
     Changes,
+    Processes,
     SecondHandle,
-    FastForward,
+    Time,
+}
+
+impl Need {
+    /// Why a trial that needs this is not run, if it is not.
+    fn lacking(self, bench: &Bench) -> Option<Verdict> {
+        let claims = bench.store.capabilities();
+        let (claimed, name) = match self {
+            Self::Clock => (claims.clock, "clock"),
+            Self::Find => (claims.find, "find"),
+            Self::Purge => (claims.purge, "purge"),
+            Self::Once => (claims.once, "once"),
+            Self::Changes => (claims.changes, "changes"),
+            Self::Processes => (claims.shared, "shared"),
+            Self::SecondHandle if bench.second.is_none() => {
+                return Some(Verdict::NotRun(
+                    "Options::second_handle was not given".into(),
+                ));
+            }
+            Self::Time if bench.options.time.is_none() => {
+                return Some(Verdict::NotRun(
+                    "neither Options::fast_forward nor Options::real_time was given".into(),
+                ));
+            }
+            Self::SecondHandle | Self::Time => return None,
+        };
+        if !claimed {
+            return Some(Verdict::NotClaimed(name));
+        }
+        if self == Self::Processes && bench.options.processes.is_none() {
+            return Some(Verdict::NotRun("Options::processes was not given".into()));
+        }
+        let mut unmet = bench.unmet.iter();
+        let (_, failed) = unmet.find(|(need, _)| *need == self)?;
+        Some(Verdict::NotRun(format!("{failed} failed").into()))
+    }
 }
 
 /// Whether a promise was kept.
@@ -57,13 +99,21 @@ impl From<StoreError> for Broken {
     }
 }
 
-/// `trial!(function, "name", [Need, ...], "promise")`
+/// `trial!(function, "name", [Need, ...], "promise")`; with `proves Need` in the needs' place, other trials that need it
+/// build on this one.
 macro_rules! trial {
+    ($body:path, $name:literal, proves $need:ident, $promise:literal) => {
+        $crate::conformance::trial::Trial {
+            proves: Some($crate::conformance::trial::Need::$need),
+            ..$crate::conformance::trial::trial!($body, $name, [$need], $promise)
+        }
+    };
     ($body:path, $name:literal, [$($need:ident),*], $promise:literal) => {
         $crate::conformance::trial::Trial {
             name: $name,
             promise: $promise,
             needs: &[$($crate::conformance::trial::Need::$need),*],
+            proves: None,
             body: |bench| Box::pin($body(bench)),
         }
     };
@@ -82,22 +132,12 @@ pub(super) use ensure;
 
 impl Trial {
     pub(super) async fn run(&self, bench: &Bench) -> Verdict {
-        let claims = bench.store.capabilities();
-        for need in self.needs {
-            match need {
-                Need::Clock if !claims.clock => return Verdict::NotClaimed("clock"),
-                Need::Find if !claims.find => return Verdict::NotClaimed("find"),
-                Need::Purge if !claims.purge => return Verdict::NotClaimed("purge"),
-                Need::Once if !claims.once => return Verdict::NotClaimed("once"),
-                Need::Changes if !claims.changes => return Verdict::NotClaimed("changes"),
-                Need::SecondHandle if bench.second.is_none() => {
-                    return Verdict::NotRun("Options::second_handle was not given".into());
-                }
-                Need::FastForward if bench.options.fast_forward.is_none() => {
-                    return Verdict::NotRun("Options::fast_forward was not given".into());
-                }
-                _ => {}
-            }
+        if !self.name.starts_with(&bench.options.only) {
+            return Verdict::NotRun("left out by Options::only".into());
+        }
+        let mut needs = self.needs.iter();
+        if let Some(lacking) = needs.find_map(|need| need.lacking(bench)) {
+            return lacking;
         }
         // In a task of its own, so that a store that panics fails this trial and no other.
         let mut running = tokio::spawn((self.body)(bench.for_trial(self.name)));
@@ -119,6 +159,8 @@ impl Trial {
 pub(super) struct Bench {
     pub(super) store: DynTokenStore,
     pub(super) options: Options,
+    /// The needs whose own trial has failed, and its name.
+    pub(super) unmet: Vec<(Need, &'static str)>,
     second: Option<DynTokenStore>,
     run: Arc<str>,
     trial: &'static str,
@@ -133,6 +175,7 @@ impl Bench {
         Self {
             store,
             options,
+            unmet: Vec::new(),
             second,
             run: Version::random().to_string()[..12].into(),
             trial: "",
@@ -144,6 +187,11 @@ impl Bench {
             trial: name,
             ..self.clone()
         }
+    }
+
+    /// Is there what this trial can do with, and without?
+    pub(super) fn has(&self, need: Need) -> bool {
+        need.lacking(self).is_none()
     }
 
     /// The other handle, or the same one again.
@@ -197,11 +245,34 @@ impl Bench {
         same(self.fetch(key).await?.as_ref(), record)
     }
 
-    /// Moves the store's time on.
-    pub(super) async fn fast_forward(&self, by: Duration) {
-        if let Some(hook) = &self.options.fast_forward {
-            hook(by).await;
+    /// The store's time, or this machine's if it has none.
+    pub(super) async fn now(&self) -> Result<Timestamp, Broken> {
+        let fetched = self.store.fetch_token(&self.key("time")?).await?;
+        Ok(fetched.now.unwrap_or_else(now))
+    }
+
+    /// How long something lives whose end is awaited.
+    pub(super) fn lifetime(&self) -> Duration {
+        match &self.options.time {
+            Some(Passing::Real) => Duration::from_millis(1900),
+            _ => Duration::from_secs(3600),
         }
+    }
+
+    /// Lets time pass for the store.
+    pub(super) async fn pass(&self, time: Duration) {
+        match &self.options.time {
+            Some(Passing::Moved(by)) => by(time).await,
+            Some(Passing::Real) => sleep(time).await,
+            None => {}
+        }
+    }
+
+    /// Lets so much time pass that nothing lives which was to live for [`lifetime`](Self::lifetime), also where times
+    /// are rounded up to whole seconds.
+    pub(super) async fn outlive(&self) {
+        self.pass(self.lifetime() + Duration::from_millis(1100))
+            .await;
     }
 
     /// Runs [`RACERS`] tasks that begin together, and answers what each came to.

@@ -55,6 +55,24 @@ pub(super) fn trials() -> Vec<Trial> {
             "A version that was replaced is never accepted again."
         ),
         trial!(
+            versions,
+            "write/versions",
+            [],
+            "Versions are compared byte for byte: zeros, blanks and letters of either case are told apart."
+        ),
+        trial!(
+            lease,
+            "write/lease",
+            [],
+            "A write of the same generation that need not be announced is kept: leases are written so."
+        ),
+        trial!(
+            tombstone,
+            "write/tombstone",
+            [],
+            "A record with a purge_at stands until then like any other."
+        ),
+        trial!(
             purged_version,
             "write/purged-version",
             [Purge],
@@ -146,6 +164,77 @@ async fn spent_version(bench: Bench) -> Kept {
     let again = bench.store.update_token(&key, &record(3), expected).await;
     conflict(again, "a second write that expected the replaced version")?;
     bench.expect(&key, &second).await
+}
+
+async fn versions(bench: Bench) -> Kept {
+    let versions = [
+        [0; 16],
+        [0xff; 16],
+        [b' '; 16],
+        *b"aaaaaaaaaaaaaaaa",
+        *b"AAAAAAAAAAAAAAAA",
+        *b"aaaaaaaaaaaaaaa ",
+        *b"aaaaaaaaaaaaaaa\0",
+        *b"\0aaaaaaaaaaaaaaa",
+        *b"0000000000000000",
+        *b"%%%%%%%%%%%%%%%%",
+        *b"'\\\"?$1:%_\n\r\t\x1a--;",
+    ]
+    .map(Version::from_bytes);
+    for (n, version) in versions.into_iter().enumerate() {
+        let key = bench.key(&format!("version {n}"))?;
+        let mut stored = record(1);
+        stored.version = version;
+        let stored = bench.insert(&key, stored).await?;
+        bench.expect(&key, &stored).await?;
+        for other in versions.into_iter().filter(|other| *other != version) {
+            let expected = Expected::Version(other);
+            let write = bench.store.update_token(&key, &record(2), expected).await;
+            conflict(
+                write,
+                &format!("a write over {version} that expected {other}"),
+            )?;
+        }
+        let next = record(2);
+        let expected = Expected::Version(version);
+        bench.store.update_token(&key, &next, expected).await?;
+        bench.expect(&key, &next).await?;
+    }
+    Ok(())
+}
+
+async fn lease(bench: Bench) -> Kept {
+    let key = bench.key("lease")?;
+    let mut stored = bench.insert(&key, record(7)).await?;
+    // Generations are the core's business: not even a lower one is refused.
+    for generation in [7, 7, 8, 6] {
+        let mut next = record(generation);
+        next.announce = false;
+        let expected = Expected::Version(stored.version);
+        bench.store.update_token(&key, &next, expected).await?;
+        bench.expect(&key, &next).await?;
+        stored = next;
+    }
+    Ok(())
+}
+
+async fn tombstone(bench: Bench) -> Kept {
+    let key = bench.key("tombstone")?;
+    let active = bench.insert(&key, record(1)).await?;
+    let mut dead = record(1);
+    dead.index.purge_at = Some(super::purge::due());
+    let expected = Expected::Version(active.version);
+    bench.store.update_token(&key, &dead, expected).await?;
+    bench.expect(&key, &dead).await?;
+    let late = bench.store.update_token(&key, &record(2), expected).await;
+    conflict(late, "a late write over a tombstone")?;
+    let login = record(2);
+    let insert = bench.store.update_token(&key, &login, Expected::Absent);
+    conflict(insert.await, "an insert where a tombstone stands")?;
+    bench.expect(&key, &dead).await?;
+    let expected = Expected::Version(dead.version);
+    bench.store.update_token(&key, &login, expected).await?;
+    bench.expect(&key, &login).await
 }
 
 async fn purged_version(bench: Bench) -> Kept {

@@ -18,7 +18,12 @@ impl TokenStore for Wrong {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.right.capabilities()
+        let mut claims = self.right.capabilities();
+        // What joins a key cannot take it apart again.
+        if let Fault::HidesItsMerits | Fault::JoinsKeys = self.fault {
+            (claims.find, claims.changes) = (false, false);
+        }
+        claims
     }
 
     async fn find_tokens(
@@ -26,10 +31,14 @@ impl TokenStore for Wrong {
         query: &TokenQuery,
         page: Page,
     ) -> Result<PageOf<TokenSummary>, StoreError> {
+        self.has("find")?;
         let (mut query, mut page) = (query.clone(), page);
         match self.fault {
             Fault::IgnoresSid => query.sid = None,
             Fault::TakesAnyPageCursor if page.after_key().is_err() => page.after = None,
+            Fault::TakesZeroAtItsWord if page.limit == 0 => {
+                return Ok(PageOf::new(Vec::new(), Some("0".to_owned())));
+            }
             Fault::CountsPages => return self.counted(&query, page).await,
             _ => {}
         }
@@ -47,7 +56,26 @@ impl TokenStore for Wrong {
     }
 
     async fn purge_tokens(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.has("purge")?;
+        self.cache.lock().unwrap().clear();
         match self.fault {
+            Fault::PurgesFromAList => {
+                let due: Vec<_> = {
+                    let mut list = self.shared.purge_list.lock().unwrap();
+                    let limit = usize::try_from(limit).unwrap().min(list.len());
+                    let (due, later) = std::mem::take(&mut *list)
+                        .into_iter()
+                        .partition(|(at, _)| *at < before);
+                    *list = later;
+                    let mut due: Vec<_> = due;
+                    list.extend(due.drain(limit.min(due.len())..));
+                    due
+                };
+                for (_, key) in &due {
+                    self.remove(key).await;
+                }
+                Ok(due.len() as u64)
+            }
             Fault::PurgesWithoutLimit => self.right.purge_tokens(before, u32::MAX).await,
             Fault::PurgesWhatIsNotDue => {
                 let mut query = TokenQuery::default();
@@ -85,6 +113,7 @@ impl TokenStore for Wrong {
         value: &[u8],
         ttl: Duration,
     ) -> Result<bool, StoreError> {
+        self.has("once")?;
         match self.fault {
             Fault::PutsTwice => {
                 self.right.take(space, id).await?;
@@ -99,6 +128,10 @@ impl TokenStore for Wrong {
                 let put = self.right.put_once(space, id, value.as_bytes(), ttl);
                 put.await
             }
+            Fault::CutsValues => {
+                let value = &value[..value.len().min(65_535)];
+                self.right.put_once(space, id, value, ttl).await
+            }
             Fault::LooksThenPuts => {
                 if let Some(found) = self.right.take(space, id).await? {
                     self.right.put_once(space, id, &found, ttl).await?;
@@ -108,6 +141,13 @@ impl TokenStore for Wrong {
                 self.right.put_once(space, id, value, ttl).await?;
                 Ok(true)
             }
+            Fault::CountsIn32Bits if ttl.as_millis() > u128::from(u32::MAX) => {
+                self.right.put_once(space, id, value, Duration::ZERO).await
+            }
+            Fault::CountsWholeSeconds => {
+                let ttl = Duration::from_secs(ttl.as_secs());
+                self.right.put_once(space, id, value, ttl).await
+            }
             Fault::ForgetsEarly => self.right.put_once(space, id, value, ttl / 4).await,
             Fault::NeverExpires => self.right.put_once(space, id, value, ttl * 1000).await,
             _ => self.right.put_once(space, id, value, ttl).await,
@@ -115,6 +155,7 @@ impl TokenStore for Wrong {
     }
 
     async fn take(&self, space: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.has("once")?;
         let folded = id.to_lowercase();
         let id = if self.fault == Fault::FoldsIds {
             &folded
@@ -136,11 +177,19 @@ impl TokenStore for Wrong {
     }
 
     async fn changes(&self, since: Option<Cursor>) -> Result<Changes, StoreError> {
+        self.has("changes")?;
         passing::changes(self, since).await
     }
 }
 
 impl Wrong {
+    fn has(&self, claimed: &'static str) -> Result<(), StoreError> {
+        if self.fault == Fault::Lacks(claimed) {
+            return Err(StoreError::unsupported(claimed));
+        }
+        Ok(())
+    }
+
     /// Pages by their number of rows.
     async fn counted(
         &self,
@@ -159,7 +208,7 @@ impl Wrong {
             .items
             .into_iter()
             .skip(skipped)
-            .take(page.limit as usize)
+            .take(page.limit.max(1) as usize)
             .collect();
         let seen = skipped + items.len();
         Ok(PageOf::new(items, (seen < total).then(|| seen.to_string())))

@@ -10,11 +10,15 @@ use tokio::{
     sync::mpsc,
     time::{sleep, timeout},
 };
-use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tokio_stream::{
+    StreamExt,
+    wrappers::{BroadcastStream, ReceiverStream},
+};
 
 use crate::wrong::{Fault, Shared, Wrong};
 
 pub(crate) async fn changes(store: &Wrong, since: Option<Cursor>) -> Result<Changes, StoreError> {
+    let resumed = since.is_some();
     let since = since.filter(|_| store.fault != Fault::IgnoresCursors);
     let right = store.right.changes(since).await?;
     Ok(match store.fault {
@@ -26,6 +30,13 @@ pub(crate) async fn changes(store: &Wrong, since: Option<Cursor>) -> Result<Chan
                 count += 1;
                 count % 2 == 0
             }))
+        }
+        Fault::HidesFallingBehind => {
+            Box::pin(right.filter(move |change| resumed || *change != Change::Gap))
+        }
+        Fault::AnnouncesRefusedWrites => {
+            let refused = BroadcastStream::new(store.shared.refused.subscribe());
+            Box::pin(right.merge(refused.filter_map(Result::ok)))
         }
         Fault::HidesGaps => Box::pin(right.filter(|change| *change != Change::Gap)),
         Fault::HearsOnlyItself => {

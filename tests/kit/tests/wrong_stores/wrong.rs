@@ -5,19 +5,21 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use async_trait::async_trait;
 use tokenkeep_core::{Clock, SystemClock, Timestamp, TokenKey, store::*};
 use tokenkeep_memory::MemoryStore;
+use tokio::sync::broadcast;
 
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
+    /// Claims a capability and has no method for it.
+    Lacks(&'static str),
     FailsOnAbsent,
     TellsNoTime,
     LosesWrites,
@@ -25,9 +27,18 @@ pub(crate) enum Fault {
     Upserts,
     NeverCompares,
     InsertsOnMissing,
+    FoldsVersions,
     AcceptsFormerVersions,
+    CountsVersions,
+    ComparesGenerations,
+    SkipsLeases,
+    DropsTombstones,
+    KeepsPurgeAt,
     ReadsStale,
     ComparesThenWrites,
+    ComparesThenReplaces,
+    ReadsInTwoQueries,
+    LeavesItselfLocked,
     LocksTheTable,
     TakesBodiesForText,
     CutsBodies,
@@ -45,19 +56,25 @@ pub(crate) enum Fault {
     PurgesWhatIsNotDue,
     PurgesWithoutLimit,
     PurgesNewLogins,
+    PurgesFromAList,
     PutsTwice,
     FoldsIds,
     TakesValuesForText,
+    CutsValues,
     LooksThenPuts,
     TakesWithoutRemoving,
     LooksThenTakes,
+    CountsIn32Bits,
+    CountsWholeSeconds,
     ForgetsEarly,
     NeverExpires,
+    EndsWithItsTokens,
     IgnoresSid,
     FindsNoBodies,
     LosesTheLastOfAPage,
     CountsPages,
     TakesAnyPageCursor,
+    TakesZeroAtItsWord,
     SubscribesLate,
     DropsChanges,
     HearsOnlyItself,
@@ -66,8 +83,12 @@ pub(crate) enum Fault {
     HasOneListener,
     IgnoresCursors,
     HidesGaps,
+    HidesFallingBehind,
+    AnnouncesRefusedWrites,
     ClosesAllFeeds,
     Panics,
+    /// No fault, but it claims less than it has.
+    HidesItsMerits,
 }
 
 /// A clock that can be put forward.
@@ -97,24 +118,37 @@ pub(crate) struct Wrong {
     pub(crate) right: MemoryStore,
     pub(crate) shared: Arc<Shared>,
     /// What this handle has read and written.
-    cache: Mutex<HashMap<TokenKey, StoredRecord>>,
+    pub(crate) cache: Mutex<HashMap<TokenKey, StoredRecord>>,
     pub(crate) own: Arc<Mutex<HashSet<Version>>>,
 }
 
 /// What all handles share beside the right store.
-#[derive(Default)]
 pub(crate) struct Shared {
-    clock: Arc<Ahead>,
-    former: Mutex<HashMap<TokenKey, HashSet<Version>>>,
-    leased: Mutex<HashSet<TokenKey>>,
-    writing: AtomicUsize,
+    pub(crate) clock: Arc<Ahead>,
+    /// For each key its rows, one after the other, with the versions that each has had.
+    pub(crate) former: Mutex<HashMap<TokenKey, Vec<Vec<Version>>>>,
+    pub(crate) leased: Mutex<HashSet<TokenKey>>,
+    pub(crate) writing: AtomicUsize,
+    pub(crate) locked: AtomicBool,
+    pub(crate) purge_list: Mutex<Vec<(Timestamp, TokenKey)>>,
+    pub(crate) refused: broadcast::Sender<Change>,
     pub(crate) listener: AtomicUsize,
     pub(crate) closed: AtomicUsize,
 }
 
 impl Wrong {
     pub(crate) fn new(fault: Fault) -> Self {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            clock: Arc::default(),
+            former: Mutex::default(),
+            leased: Mutex::default(),
+            writing: AtomicUsize::new(0),
+            locked: AtomicBool::new(false),
+            purge_list: Mutex::default(),
+            refused: broadcast::Sender::new(16),
+            listener: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
+        });
         let clock = Arc::clone(&shared.clock);
         Self {
             fault,
@@ -144,7 +178,7 @@ impl Wrong {
     }
 
     /// Writes without comparing, whatever others do.
-    async fn force(&self, key: &TokenKey, record: &StoredRecord) {
+    pub(crate) async fn force(&self, key: &TokenKey, record: &StoredRecord) {
         loop {
             let found = self.stored(key).await;
             let expected = found.map_or(Expected::Absent, |found| Expected::Version(found.version));
@@ -165,7 +199,7 @@ impl Wrong {
         }
     }
 
-    fn key(&self, key: &TokenKey) -> TokenKey {
+    pub(crate) fn key(&self, key: &TokenKey) -> TokenKey {
         let change: &dyn Fn(&str) -> String = match self.fault {
             Fault::FoldsCase => &str::to_lowercase,
             Fault::Normalises => &|part| part.replace("e\u{301}", "\u{e9}"),
@@ -177,7 +211,7 @@ impl Wrong {
                 "" => part.to_owned(),
                 trimmed => trimmed.to_owned(),
             },
-            Fault::Unescapes => &|part| part.replace("\\\\", "\\"),
+            Fault::Unescapes => &|part| part.replace("''", "'"),
             Fault::CutsKeys => &|part| part.chars().take(191).collect(),
             Fault::HasOneSlot => &|part| part.replacen("session:", "account:", 1),
             Fault::JoinsKeys => {
@@ -192,7 +226,7 @@ impl Wrong {
         TokenKey::from_columns(&client, &owner, &change(&key.slot_column())).unwrap()
     }
 
-    fn spoilt(&self, record: &StoredRecord, old: Option<&StoredRecord>) -> StoredRecord {
+    pub(crate) fn spoilt(&self, record: &StoredRecord, old: Option<&StoredRecord>) -> StoredRecord {
         let mut record = record.clone();
         let index = &mut record.index;
         match self.fault {
@@ -211,110 +245,14 @@ impl Wrong {
             Fault::KeepsOldColumns => {
                 if let Some(old) = old {
                     index.sid = index.sid.take().or_else(|| old.index.sid.clone());
-                    index.purge_at = index.purge_at.or(old.index.purge_at);
                 }
+            }
+            Fault::KeepsPurgeAt => {
+                let old = old.and_then(|old| old.index.purge_at);
+                index.purge_at = index.purge_at.or(old);
             }
             _ => {}
         }
         record
-    }
-}
-
-#[async_trait]
-impl FetchToken for Wrong {
-    async fn fetch_token(&self, key: &TokenKey) -> Result<Fetched, StoreError> {
-        let mut fetched = self.right.fetch_token(&self.key(key)).await?;
-        match self.fault {
-            Fault::Panics if key.owner_column() == "nobody" => panic!("a wrong store"),
-            Fault::FailsOnAbsent if fetched.record.is_none() => {
-                return Err(StoreError::other("no rows"));
-            }
-            Fault::TellsNoTime if fetched.record.is_none() => fetched.now = None,
-            Fault::ReadsStale => {
-                let mut cache = self.cache.lock().unwrap();
-                if let Some(cached) = cache.get(key) {
-                    fetched.record = Some(cached.clone());
-                } else if let Some(record) = &fetched.record {
-                    cache.insert(key.clone(), record.clone());
-                }
-            }
-            _ => {}
-        }
-        Ok(fetched)
-    }
-}
-
-#[async_trait]
-impl UpdateToken for Wrong {
-    async fn update_token(
-        &self,
-        key: &TokenKey,
-        record: &StoredRecord,
-        expected: Expected,
-    ) -> Result<(), StoreError> {
-        let key = &self.key(key);
-        let found = self.stored(key).await;
-        let mut record = self.spoilt(record, found.as_ref());
-        let current = found
-            .as_ref()
-            .map_or(Expected::Absent, |found| Expected::Version(found.version));
-        let mut expected = expected;
-        match (self.fault, expected) {
-            (Fault::LosesWrites, _) => return Ok(()),
-            (Fault::NeverReplaces, Expected::Version(_)) => return Err(StoreError::Conflict),
-            (Fault::Upserts, Expected::Absent) => {
-                self.force(key, &record).await;
-                return Ok(());
-            }
-            (Fault::NeverCompares, Expected::Version(_)) if found.is_some() => {
-                self.force(key, &record).await;
-                return Ok(());
-            }
-            (Fault::InsertsOnMissing, Expected::Version(_)) if found.is_none() => {
-                expected = Expected::Absent;
-            }
-            (Fault::AcceptsFormerVersions, Expected::Version(version)) => {
-                let former = self.shared.former.lock().unwrap();
-                if former.get(key).is_some_and(|seen| seen.contains(&version)) {
-                    expected = current;
-                }
-            }
-            (Fault::ComparesThenWrites, _) => {
-                if expected != current {
-                    return Err(StoreError::Conflict);
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
-                self.force(key, &record).await;
-                return Ok(());
-            }
-            (Fault::LocksTheTable, _) => {
-                let others = self.shared.writing.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(2)).await;
-                self.shared.writing.fetch_sub(1, Ordering::SeqCst);
-                if others > 0 {
-                    return Err(StoreError::Conflict);
-                }
-            }
-            (Fault::HidesWritesAfterLeases, _) => {
-                let mut leased = self.shared.leased.lock().unwrap();
-                if !record.announce {
-                    leased.insert(key.clone());
-                } else if leased.remove(key) {
-                    record.announce = false;
-                }
-            }
-            _ => {}
-        }
-        if self.fault == Fault::AcceptsFormerVersions {
-            let mut former = self.shared.former.lock().unwrap();
-            former
-                .entry(key.clone())
-                .or_default()
-                .insert(record.version);
-        }
-        if self.fault == Fault::HearsOnlyItself {
-            self.own.lock().unwrap().insert(record.version);
-        }
-        self.right.update_token(key, &record, expected).await
     }
 }
