@@ -17,6 +17,7 @@ use arc_swap::ArcSwapOption;
 use reqwest::header::HeaderValue;
 use tokio::sync::Notify;
 
+use super::decide::Wrote;
 use crate::{
     Timestamp, Token, TokenKey,
     store::{StoredRecord, Version},
@@ -289,10 +290,7 @@ pub(crate) struct Need {
 #[derive(Clone, Debug)]
 pub(crate) struct Recent {
     pub(crate) record: StoredRecord,
-    pub(crate) grant_id: GrantId,
-    /// The grant that stood there before.
-    pub(crate) replaced: Option<GrantId>,
-    pub(crate) logged_out: bool,
+    pub(crate) wrote: Wrote,
     /// Monotonic.
     pub(crate) at: Duration,
 }
