@@ -13,7 +13,7 @@ use axum::{
 use maud::Markup;
 use serde::Serialize;
 use serde_json::json;
-use tokenkeep::axum::wants_page;
+use tokenkeep::{Error, ErrorCode, Phase, axum::wants_page};
 
 use crate::pages;
 
@@ -64,6 +64,12 @@ pub(crate) async fn no_such(status: StatusCode) -> Response {
     response
 }
 
+/// The answer to everything while the store has not answered yet.
+pub(crate) async fn store_is_away() -> tokenkeep::axum::Error {
+    let message = "the store has not answered yet";
+    Error::new(ErrorCode::StoreUnavailable, Phase::Store, message).into()
+}
+
 /// Gives an error a page where people asked, and every answer the headers that keep it to ourselves.
 pub(crate) async fn dress(request: Request, next: Next) -> Response {
     let page = wants_page(request.headers());
@@ -84,7 +90,7 @@ pub(crate) async fn dress(request: Request, next: Next) -> Response {
 
 fn error_page(response: &Response) -> Option<Markup> {
     let extensions = response.extensions();
-    let error = extensions.get::<Arc<tokenkeep::Error>>();
+    let error = extensions.get::<Arc<Error>>();
     error
         .map(|error| pages::error(error))
         .or_else(|| extensions.get().map(|NoSuch(code)| pages::no_such(code)))

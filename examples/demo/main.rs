@@ -18,6 +18,7 @@ mod store;
 use std::{
     env,
     io::{self, IsTerminal, Write},
+    pin::pin,
     process::ExitCode,
     time::Duration,
 };
@@ -95,23 +96,41 @@ async fn run(options: Options) -> Result<(), Failure> {
         clients,
         roots,
     };
-    let oauth = setup.registry().await?;
-    let server = serve::start(listener, tls, &oauth)?;
-    say(&format!("listening on {here}"));
-
-    let done = match &provider {
-        Some(provider) if options.headless => tokio::select! {
-            walked = headless::walk(&setup, provider) => walked,
-            told = until_told_to_end() => told.and_then(|()| Err(Failure::other("interrupted"))),
-        },
-        _ => {
-            tell(&setup, provider.as_ref());
-            until_told_to_end().await
+    let server = serve::start(listener, tls)?;
+    let work = async {
+        // Whoever reads that it listens may come at once; a store that is slow to answer holds that back for a moment only.
+        let mut registry = pin!(setup.registry());
+        match tokio::time::timeout(A_MOMENT, &mut registry).await {
+            Ok(registry) => {
+                server.open(&registry?);
+                say(&format!("listening on {here}"));
+            }
+            Err(_) => {
+                say(&format!("listening on {here}"));
+                server.open(&registry.await?);
+            }
         }
+        match &provider {
+            Some(provider) if options.headless => headless::walk(&setup, provider).await,
+            _ => {
+                tell(&setup, provider.as_ref());
+                std::future::pending().await
+            }
+        }
+    };
+    let done = tokio::select! {
+        done = work => done,
+        told = until_told_to_end() => match told {
+            Ok(()) if options.headless => Err(Failure::other("interrupted")),
+            told => told,
+        },
     };
     server.stop().await?;
     done
 }
+
+/// How long a store may take before the demo says that it listens all the same.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// How long access tokens of the embedded provider last, so that people can watch them being renewed.
 const SHORT: Duration = Duration::from_secs(60);

@@ -4,15 +4,19 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     path::Path,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
+use axum::{Router, extract::Request, middleware};
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use tokenkeep::OAuth;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tower::ServiceExt;
 
 use crate::{
+    answer,
     app::{App, keep_tidy, router},
     setup::Failure,
 };
@@ -20,27 +24,34 @@ use crate::{
 /// How long requests and refreshes under way may take at the end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A server that listens.
+/// A server that listens. Until it is opened, its answer to everything is that the store is not there yet.
 pub(crate) struct Server {
-    oauth: OAuth,
+    opened: Arc<OnceLock<Opened>>,
     handle: Handle<SocketAddr>,
     stop: CancellationToken,
     serving: JoinHandle<io::Result<()>>,
-    tidying: JoinHandle<()>,
 }
 
-pub(crate) fn start(
-    listener: TcpListener,
-    tls: Option<RustlsConfig>,
-    oauth: &OAuth,
-) -> Result<Server, Failure> {
+struct Opened {
+    oauth: OAuth,
+    router: Router,
+    tidying: AbortOnDropHandle<()>,
+}
+
+pub(crate) fn start(listener: TcpListener, tls: Option<RustlsConfig>) -> Result<Server, Failure> {
     let handle = Handle::new();
-    let stop = CancellationToken::new();
-    let app = router(App {
-        oauth: oauth.clone(),
-        stop: stop.clone(),
-    })
-    .into_make_service();
+    let opened = Arc::<OnceLock<Opened>>::default();
+    let app = {
+        let opened = Arc::clone(&opened);
+        let away = Router::new()
+            .fallback(answer::store_is_away)
+            .layer(middleware::from_fn(answer::dress));
+        let answer = move |request: Request| {
+            let router = opened.get().map_or(&away, |opened| &opened.router);
+            router.clone().oneshot(request)
+        };
+        Router::new().fallback(answer).into_make_service()
+    };
     let serving = match tls {
         Some(tls) => {
             let server = axum_server::from_tcp_rustls(listener, tls).map_err(broken)?;
@@ -52,24 +63,39 @@ pub(crate) fn start(
         }
     };
     Ok(Server {
-        oauth: oauth.clone(),
+        opened,
         handle,
-        stop,
+        stop: CancellationToken::new(),
         serving,
-        tidying: tokio::spawn(keep_tidy(oauth.clone())),
     })
 }
 
 impl Server {
+    /// From now on it is the application.
+    pub(crate) fn open(&self, oauth: &OAuth) {
+        let app = App {
+            oauth: oauth.clone(),
+            stop: self.stop.clone(),
+        };
+        let _ = self.opened.set(Opened {
+            oauth: oauth.clone(),
+            router: router(app),
+            tidying: AbortOnDropHandle::new(tokio::spawn(keep_tidy(oauth.clone()))),
+        });
+    }
+
     /// Lets requests and refreshes end that are under way.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        self.tidying.abort();
         self.stop.cancel();
         self.handle.graceful_shutdown(Some(PATIENCE));
         if let Ok(Err(error)) = self.serving.await {
             return Err(broken(error));
         }
-        let left = self.oauth.drain(PATIENCE).await?;
+        let Some(opened) = self.opened.get() else {
+            return Ok(());
+        };
+        opened.tidying.abort();
+        let left = opened.oauth.drain(PATIENCE).await?;
         if left > 0 {
             tracing::warn!(left, "refreshes are still under way");
         }

@@ -1,8 +1,11 @@
 //! The application's registry, from options and environment.
 
-use std::{env, fmt, path::Path};
+use std::{env, fmt, path::Path, time::Duration};
 
-use tokenkeep::{Action, Env, KeyRing, OAuth, Registration};
+use tokenkeep::{
+    Action, Env, KeyRing, OAuth, Registration,
+    store::{DynTokenStore, StoreError},
+};
 
 use crate::store::StoreUrl;
 
@@ -19,9 +22,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) async fn registry(&self) -> Result<OAuth, Failure> {
-        let store = self.store.open().await.map_err(|error| {
-            Failure::configuration(format!("the store {} cannot be used: {error}", self.store))
-        })?;
+        let store = self.store().await?;
         let http = reqwest::Client::builder()
             .user_agent(concat!("tokenkeep-demo/", env!("CARGO_PKG_VERSION")))
             .tls_certs_merge(self.roots.iter().cloned());
@@ -37,6 +38,27 @@ impl Setup {
             oauth = oauth.register(client.clone());
         }
         Ok(oauth.build()?)
+    }
+}
+
+impl Setup {
+    /// Opens the store; waits for one that does not answer yet.
+    async fn store(&self) -> Result<DynTokenStore, Failure> {
+        let mut pause = Duration::from_millis(250);
+        loop {
+            match self.store.open().await {
+                Ok(store) => return Ok(store),
+                Err(StoreError::Unavailable { source }) => {
+                    tracing::warn!(store = %self.store, error = %source, "waiting for the store");
+                }
+                Err(error) => {
+                    let message = format!("the store {} cannot be used: {error}", self.store);
+                    return Err(Failure::configuration(message));
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
     }
 }
 

@@ -7,11 +7,14 @@
 )]
 
 mod codes;
+mod dice;
 mod faulty;
+mod fleet;
 mod kit;
 mod login;
 mod refresh;
 mod routes;
 mod secrets;
+mod shared;
 mod stores;
 mod world;

@@ -5,11 +5,11 @@ mod app;
 mod crowd;
 mod events;
 mod failover;
-mod fleet;
 mod hooks;
 mod identity;
 mod lifecycle;
 mod losses;
+mod neighbours;
 mod races;
 mod store_faults;
 

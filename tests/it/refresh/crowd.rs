@@ -4,18 +4,8 @@ use std::time::Duration;
 
 use tokenkeep_testing::{Endpoint, Fault, Gate, Provider, Rotation};
 
+use crate::dice::Dice;
 use crate::world::{World, alice, next_of, on_every_store, soon};
-
-/// A cheap way to scatter: nothing depends on how well.
-pub(super) struct Dice(pub(super) u64);
-
-impl Dice {
-    pub(super) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
-        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % sides
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_callers_spend_a_refresh_token_once_whoever_leaves() {
