@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::{
     coordinator::Landing,
+    decide::{self, AfterFailure},
     keeper::{Announce, Keeper, no_token},
     refusal::{cooling, key_missing, needs_login},
     snapshot::{Entry, Need, Snapshot},
@@ -13,8 +14,7 @@ use super::{
     transition::{self, Begin, Binding, Fail, Failure, Line, Login, Terms},
 };
 use crate::{
-    Action, NeedsLoginCause, Owner, Phase, ProviderProfile, Result, Reuse, Rotation, Target,
-    Timestamp, TokenKey,
+    Action, NeedsLoginCause, Owner, Phase, Result, Target, Timestamp, TokenKey,
     events::TokenUpdate,
     store::Index,
     token::{GrantId, Payload, Record, State, Step, TokenAnswer, TokenFailure, Verdict},
@@ -175,20 +175,20 @@ impl Refresh<'_> {
             return Err(needs_login(self.key, NeedsLoginCause::NotRefreshable));
         }
         let journal = granted.record.header.attempt.clone();
-        let mut maybe_sent = journal
+        let since = journal
             .as_ref()
-            .is_some_and(|journal| journal.by != self.attempt);
-        if maybe_sent && self.may_wait_out(&granted, journal.as_ref().map(|journal| journal.since))
-        {
-            return self.wait_for_the_end(&granted).await;
+            .map_or(granted.now, |journal| journal.since);
+        let mut maybe_sent = decide::maybe_sent(journal.as_ref(), &self.attempt);
+        if maybe_sent && let Some(until) = self.leave_until(&granted, since) {
+            return self
+                .write_failure(&granted, Failure::Cool { until }, true)
+                .await
+                .map(drop);
         }
-        let last_start = granted
-            .deadline
-            .saturating_sub(timing.request + timing.commit_budget);
         let mut unprocessed = true;
         for round in 0.. {
             let started = clock.monotonic();
-            if started > last_start {
+            if !decide::may_start(started, granted.deadline, &timing) {
                 let done = keeper
                     .transact(self.key, Announce::Lease, |row, now| {
                         transition::release(row, &self.attempt, unprocessed, now)
@@ -212,21 +212,10 @@ impl Refresh<'_> {
                 Err(failure) => {
                     let verdict = failure.verdict;
                     unprocessed &= verdict.proves_unprocessed();
-                    let again = match verdict {
-                        Verdict::NotSent => round == 0,
-                        Verdict::Ambiguous => {
-                            round < 2
-                                && may_send_again(
-                                    &granted,
-                                    &payload,
-                                    profile,
-                                    &journal,
-                                    clock.monotonic(),
-                                )
-                        }
-                        _ => false,
-                    };
-                    if !again {
+                    // The client's own credentials are not spent.
+                    let replays = payload.refresh_token.is_none()
+                        || decide::replays(profile, since, self.now(&granted));
+                    if !decide::again(verdict, round, replays) {
                         return self.failed(granted, failure, unprocessed, maybe_sent).await;
                     }
                     maybe_sent |= verdict == Verdict::Ambiguous;
@@ -237,18 +226,20 @@ impl Refresh<'_> {
         Err(cooling(self.key, Duration::from_secs(1)))
     }
 
-    /// A refresh token that may have been spent by somebody who vanished: is it better to leave it until the access
-    /// token is nearly over?
-    fn may_wait_out(&self, granted: &Granted, since: Option<Timestamp>) -> bool {
-        let replay = match granted.terms.profile.reuse {
-            _ if granted.terms.profile.rotation == Rotation::Never => true,
-            Reuse::BothValid => true,
-            Reuse::Replay(window) => since.is_some_and(|since| granted.now < since + window),
-            _ => false,
-        };
-        !replay
-            && self.need.newer_than.is_none()
-            && self.near_end(granted).is_some_and(|at| at > granted.now)
+    /// A refresh token that may have been spent by somebody who vanished is left alone until the access token is nearly
+    /// over, unless the provider takes it again or an API refused the access token.
+    fn leave_until(&self, granted: &Granted, since: Timestamp) -> Option<Timestamp> {
+        if self.need.newer_than.is_some()
+            || decide::replays(granted.terms.profile, since, granted.now)
+        {
+            return None;
+        }
+        self.near_end(granted)
+    }
+
+    /// The store's time.
+    fn now(&self, granted: &Granted) -> Timestamp {
+        granted.now + self.keeper.0.clock.monotonic().saturating_sub(granted.at)
     }
 
     /// When the access token is nearly over, if it is not over yet.
@@ -260,16 +251,6 @@ impl Refresh<'_> {
             self.keeper.0.clock.monotonic(),
         )?;
         Some(held.expires_at? - Duration::from_secs(30)).filter(|at| *at > granted.now)
-    }
-
-    /// Serves the access token that is there, and leaves the one try for the end of it.
-    async fn wait_for_the_end(&self, granted: &Granted) -> Result<()> {
-        let until = self
-            .near_end(granted)
-            .unwrap_or(granted.now + Duration::from_secs(1));
-        self.write_failure(granted, Failure::Cool { until }, true)
-            .await
-            .map(drop)
     }
 
     /// Keeps an answer: nothing stands between parsing and commit.
@@ -309,22 +290,22 @@ impl Refresh<'_> {
     ) -> Result<()> {
         let keeper = self.keeper;
         let header = &granted.record.header;
-        let now = granted.now + keeper.0.clock.monotonic().saturating_sub(granted.at);
+        let now = self.now(&granted);
         let error = failure
             .error
             .in_phase(Phase::Refresh)
             .with_client(self.key.client());
         let app = *self.key.owner() == Owner::App;
-        let wait = match failure.verdict {
-            Verdict::InvalidGrant if !app => {
-                let cause = if maybe_sent {
-                    NeedsLoginCause::AmbiguousLoss
-                } else {
-                    NeedsLoginCause::Rejected
-                };
-                return self.declare_dead(&granted, cause).await;
-            }
-            Verdict::Refused | Verdict::InvalidGrant => {
+        let next = decide::after_failure(
+            failure.verdict,
+            app,
+            maybe_sent,
+            granted.terms.profile,
+            self.near_end(&granted),
+        );
+        let until = match next {
+            AfterFailure::DeclareDead { cause } => return self.declare_dead(&granted, cause).await,
+            AfterFailure::Release => {
                 keeper
                     .transact(self.key, Announce::Lease, |row, now| {
                         transition::release(row, &self.attempt, unprocessed, now)
@@ -339,16 +320,11 @@ impl Refresh<'_> {
                 }
                 return Err(error.with_action(Action::Configure));
             }
-            Verdict::Throttled { retry_after } | Verdict::Unavailable { retry_after } => {
-                retry_after.unwrap_or_else(|| back_off(header.failures))
-            }
-            Verdict::NotSent => back_off(header.failures),
-            Verdict::Ambiguous => match self.near_end(&granted) {
-                Some(end) if strict(granted.terms.profile) => end.since(now),
-                _ => back_off(header.failures),
-            },
+            AfterFailure::CoolFor { wait } => now + wait,
+            AfterFailure::CoolUntil { until } => until,
+            AfterFailure::BackOff => now + back_off(header.failures),
         };
-        let until = now + wait;
+        let wait = until.since(now);
         let written = self
             .write_failure(&granted, Failure::Cool { until }, unprocessed)
             .await?;
@@ -368,7 +344,7 @@ impl Refresh<'_> {
     async fn declare_dead(&self, granted: &Granted, cause: NeedsLoginCause) -> Result<()> {
         let dead = Failure::NeedsLogin { cause };
         if self.write_failure(granted, dead, false).await? {
-            let now = granted.now + self.keeper.0.clock.monotonic().saturating_sub(granted.at);
+            let now = self.now(granted);
             self.keeper.tell(self.key, &granted.record, now, |grant| {
                 TokenUpdate::NeedsLogin { grant, cause }
             });
@@ -411,34 +387,6 @@ impl Refresh<'_> {
             }
         }
     }
-}
-
-/// May the same refresh token be sent again after a lost answer?
-fn may_send_again(
-    granted: &Granted,
-    payload: &Payload,
-    profile: ProviderProfile,
-    journal: &Option<crate::token::Attempt>,
-    monotonic: Duration,
-) -> bool {
-    if payload.refresh_token.is_none() || profile.rotation == Rotation::Never {
-        return true;
-    }
-    match profile.reuse {
-        Reuse::BothValid => true,
-        Reuse::Replay(window) => {
-            let since = journal
-                .as_ref()
-                .map_or(granted.now, |journal| journal.since);
-            granted.now + monotonic.saturating_sub(granted.at) < since + window
-        }
-        _ => false,
-    }
-}
-
-fn strict(profile: ProviderProfile) -> bool {
-    profile.rotation == Rotation::Rotate
-        && matches!(profile.reuse, Reuse::Strict | Reuse::RevokesFamily)
 }
 
 /// 1 s doubling to 5 min, with up to a quarter more, so that a fleet does not come back at once.

@@ -5,13 +5,14 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Map;
 
 use super::{
+    decide::{self, Fate, Homeless},
     keeper::{Announce, Keeper, stored_token},
     snapshot::Entry,
     source::ClientTerms,
     transition::{self, Answered, Commit as Outcome, Line},
 };
 use crate::{
-    ErrorCode, NeedsLoginCause, Result, Revocation, Rotation, Target, Timestamp, TokenKey,
+    ErrorCode, NeedsLoginCause, Result, Target, Timestamp, TokenKey,
     events::{Changed, Fingerprint, Origin, Replaced, TokenUpdate},
     token::{AccessToken, Credential, Payload, Record, Secret, TokenAnswer},
 };
@@ -82,9 +83,9 @@ impl Commit<'_> {
                 self.committed(&record, &answer, &answered, done.now, false, served)
                     .await;
             }
-            (Outcome::Gone, _) => self.lost(answered.refresh_token, true, done.now),
+            (Outcome::Gone, _) => self.lost(answered.refresh_token, Homeless::LoggedOut, done.now),
             (Outcome::Superseded | Outcome::Replaced, _) => {
-                self.lost(answered.refresh_token, false, done.now);
+                self.lost(answered.refresh_token, Homeless::Overtaken, done.now);
             }
             (Outcome::Mine | Outcome::Done { .. }, None) => {}
         }
@@ -249,14 +250,15 @@ impl Commit<'_> {
     }
 
     /// A refresh token that ends up nowhere (rule 11).
-    fn lost(&self, refresh_token: Option<Secret>, logged_out: bool, now: Timestamp) {
-        if let Some(refresh_token) = refresh_token {
-            let per_token = self.terms.profile.revocation == Revocation::PerToken;
-            let never = self.terms.profile.rotation == Rotation::Never;
-            if logged_out || (per_token && !never) {
-                self.keeper
-                    .revoke_later(self.key, refresh_token, "refresh_token");
-            } else {
+    fn lost(&self, refresh_token: Option<Secret>, homeless: Homeless, now: Timestamp) {
+        let Some(refresh_token) = refresh_token else {
+            return;
+        };
+        match decide::fate(homeless, self.terms.profile) {
+            Fate::Revoke => self
+                .keeper
+                .revoke_later(self.key, refresh_token, "refresh_token"),
+            Fate::Orphaned => {
                 self.keeper
                     .tell_line(self.key, self.line, now, TokenUpdate::Orphaned);
             }

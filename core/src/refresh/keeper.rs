@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::{
     breaker::Breakers,
     coordinator::Flights,
+    decide::{self, Mend, Wrote},
     snapshot::{Entry, Recent, RefreshPoint, Seen, Snapshot, Snapshots},
     source::TokenSource,
     transition::{Move, Row},
@@ -269,15 +270,7 @@ impl Keeper {
             self.0.clock.monotonic().saturating_sub(recent.at) > Duration::from_secs(60)
         });
         let recent = recent.as_mut()?;
-        let (grant_id, generation) = (found.header.grant_id, found.header.generation);
-        let same_line = grant_id == recent.grant_id || Some(grant_id) == recent.replaced;
-        let older = generation < recent.record.generation
-            || (recent.logged_out
-                && generation == recent.record.generation
-                && found.header.state != State::LoggedOut);
-        if !(same_line && older) {
-            return None;
-        }
+        let Mend::WriteAgain = decide::lost_write(&recent.wrote, found)?;
         recent.record.version = Version::random();
         self.remember_own(recent.record.version);
         Some(recent.record.clone())
@@ -466,9 +459,12 @@ impl Keeper {
     ) {
         *entry.recent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Recent {
             record: stored,
-            grant_id: record.header.grant_id,
-            replaced,
-            logged_out: record.header.state == State::LoggedOut,
+            wrote: Wrote {
+                grant_id: record.header.grant_id,
+                generation: record.header.generation,
+                logged_out: record.header.state == State::LoggedOut,
+                replaced,
+            },
             at: self.0.clock.monotonic(),
         });
     }

@@ -3,13 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    decide::{self, Fate, Homeless},
     keeper::{Announce, Keeper, stored_token},
     snapshot::{Entry, Snapshot},
     source::ClientTerms,
     transition::{self, Begin, Line, Login, LoginOutcome, Logout, Terms},
 };
 use crate::{
-    Error, ErrorCode, Phase, Result, Revocation, TokenKey,
+    Error, ErrorCode, Phase, Result, TokenKey,
     events::{Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate},
     token::{GrantId, Payload, Record, Secret, State, Step},
 };
@@ -168,10 +169,9 @@ impl Keeper {
         terms: &ClientTerms,
         now: crate::Timestamp,
     ) {
-        if terms.profile.revocation == Revocation::PerToken {
-            self.revoke_later(key, token, "refresh_token");
-        } else {
-            self.tell(key, record, now, TokenUpdate::Orphaned);
+        match decide::fate(Homeless::Overtaken, terms.profile) {
+            Fate::Revoke => self.revoke_later(key, token, "refresh_token"),
+            Fate::Orphaned => self.tell(key, record, now, TokenUpdate::Orphaned),
         }
     }
 

@@ -1,6 +1,6 @@
 //! How a token is refreshed once for the whole fleet, over any store.
 //!
-//! [`transition`] is pure; [`keeper`] runs transitions against the store; [`coordinator`] gathers the callers,
+//! [`transition`] and [`decide`] are pure; [`keeper`] runs transitions against the store; [`coordinator`] gathers the callers,
 //! [`attempt`] and [`commit`] are the way of a refresh; [`lifecycle`] is how records begin and end; [`snapshot`] is what
 //! callers read; [`news`] tells who listens.
 
@@ -8,10 +8,14 @@ mod attempt;
 mod breaker;
 mod commit;
 mod coordinator;
+mod decide;
 mod keeper;
 mod lifecycle;
+#[cfg(test)]
+mod model;
 mod news;
 mod refusal;
+mod rules;
 mod snapshot;
 mod source;
 mod transition;

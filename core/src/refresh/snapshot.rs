@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,6 +17,7 @@ use arc_swap::ArcSwapOption;
 use reqwest::header::HeaderValue;
 use tokio::sync::Notify;
 
+use super::decide::Wrote;
 use crate::{
     Timestamp, Token, TokenKey,
     store::{StoredRecord, Version},
@@ -289,10 +290,7 @@ pub(crate) struct Need {
 #[derive(Clone, Debug)]
 pub(crate) struct Recent {
     pub(crate) record: StoredRecord,
-    pub(crate) grant_id: GrantId,
-    /// The grant that stood there before.
-    pub(crate) replaced: Option<GrantId>,
-    pub(crate) logged_out: bool,
+    pub(crate) wrote: Wrote,
     /// Monotonic.
     pub(crate) at: Duration,
 }
@@ -304,9 +302,8 @@ pub(crate) struct Forced {
     pub(crate) pause: Duration,
 }
 
-/// Everything a process holds of one key. What the hot path reads stands first.
+/// Everything a process holds of one key.
 #[derive(Debug, Default)]
-#[repr(C)]
 pub(crate) struct Entry {
     snapshot: ArcSwapOption<Snapshot>,
     hints: AtomicU64,
@@ -318,6 +315,8 @@ pub(crate) struct Entry {
     announced: AtomicU64,
     pub(crate) recent: Mutex<Option<Recent>>,
     pub(crate) forced: Mutex<Forced>,
+    /// Where its [`Ready`] stands.
+    place: Option<(TokenKey, Weak<Shards>)>,
 }
 
 impl Entry {
@@ -333,6 +332,7 @@ impl Entry {
             Some(old) if old.beats(&new) => Some(Arc::clone(old)),
             _ => Some(Arc::clone(&new)),
         });
+        self.settle();
         // Whoever waits has looked itself: what it saw then is no reason to look again.
         if old.is_none_or(|old| old.version != new.version && !old.beats(&new)) {
             self.changed.notify_waiters();
@@ -358,6 +358,7 @@ impl Entry {
     /// Forgets the snapshot: there is no row.
     pub(crate) fn clear(&self) -> Option<Arc<Snapshot>> {
         let old = self.snapshot.swap(None);
+        self.settle();
         self.changed.notify_waiters();
         old
     }
@@ -365,7 +366,42 @@ impl Entry {
     /// Somebody says that the record changed; a look at the store that began before does not count.
     pub(crate) fn hint(&self) {
         self.hints.fetch_add(1, Ordering::AcqRel);
+        self.settle();
         self.changed.notify_waiters();
+    }
+
+    /// Writes down for the hot path what holds now. Whatever changes the snapshot or the hints ends with it; under the
+    /// shard's lock the last of several has the last word.
+    fn settle(&self) {
+        let Some((key, shards)) = &self.place else {
+            return;
+        };
+        let Some(shards) = shards.upgrade() else {
+            return;
+        };
+        let mut shard = shards
+            .of(key)
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = shard.get_mut(key)
+            && std::ptr::eq(&*slot.entry, self)
+        {
+            slot.ready = self.ready();
+        }
+    }
+
+    fn ready(&self) -> Option<Ready> {
+        let snapshot = self.snapshot.load();
+        let snapshot = snapshot.as_ref()?;
+        let held = snapshot.login.as_ref()?;
+        let hinted = snapshot.seen.hints != self.hints.load(Ordering::Acquire);
+        let header = held.bearer().filter(|_| !hinted)?;
+        Some(Ready {
+            epoch: snapshot.seen.epoch,
+            seen_at: snapshot.seen.at,
+            until: held.ready_until,
+            header: header.clone(),
+        })
     }
 
     /// Was any generation of this key seen?
@@ -379,7 +415,33 @@ impl Entry {
     }
 }
 
-type Shard = RwLock<HashMap<TokenKey, Arc<Entry>, BuildHasherDefault<Hashed>>>;
+/// The login's own header as the hot path finds it: a copy of what the entry's snapshot says, so that one look into the
+/// map is all.
+#[derive(Debug)]
+struct Ready {
+    epoch: u64,
+    seen_at: Duration,
+    until: Duration,
+    header: HeaderValue,
+}
+
+#[derive(Debug)]
+struct Slot {
+    ready: Option<Ready>,
+    entry: Arc<Entry>,
+}
+
+type Shard = RwLock<HashMap<TokenKey, Slot, BuildHasherDefault<Hashed>>>;
+
+#[derive(Debug)]
+struct Shards(Box<[Shard]>);
+
+impl Shards {
+    fn of(&self, key: &TokenKey) -> &Shard {
+        // The map takes the low and the highest bits.
+        &self.0[(key.hash_value() >> 40) as usize % SHARDS]
+    }
+}
 
 /// A key brings its hash along.
 #[derive(Default)]
@@ -405,7 +467,7 @@ impl Hasher for Hashed {
 /// All snapshots of a process.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
-    shards: Box<[Shard]>,
+    shards: Arc<Shards>,
     epoch: AtomicU64,
     feed: AtomicBool,
     /// How old a snapshot may be without a feed.
@@ -419,7 +481,7 @@ const SHARDS: usize = 64;
 impl Snapshots {
     pub(crate) fn new(max_age: Duration, capacity: usize) -> Self {
         Self {
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
+            shards: Arc::new(Shards((0..SHARDS).map(|_| RwLock::default()).collect())),
             epoch: AtomicU64::new(0),
             feed: AtomicBool::new(false),
             max_age,
@@ -427,17 +489,13 @@ impl Snapshots {
         }
     }
 
-    fn shard(&self, key: &TokenKey) -> &Shard {
-        // The map takes the low and the highest bits.
-        &self.shards[(key.hash_value() >> 40) as usize % SHARDS]
-    }
-
     pub(crate) fn get(&self, key: &TokenKey) -> Option<Arc<Entry>> {
-        self.shard(key)
+        self.shards
+            .of(key)
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(key)
-            .map(Arc::clone)
+            .map(|slot| Arc::clone(&slot.entry))
     }
 
     /// The entry of a key, made if there is none. A full shard forgets entries that nobody holds.
@@ -446,18 +504,26 @@ impl Snapshots {
             return entry;
         }
         let mut shard = self
-            .shard(key)
+            .shards
+            .of(key)
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         if shard.len() >= self.capacity / SHARDS && !shard.contains_key(key) {
             let mut spare = shard.len() / 8 + 1;
-            shard.retain(|_, entry| {
-                let forget = spare > 0 && Arc::strong_count(entry) == 1;
+            shard.retain(|_, slot| {
+                let forget = spare > 0 && Arc::strong_count(&slot.entry) == 1;
                 spare -= usize::from(forget);
                 !forget
             });
         }
-        Arc::clone(shard.entry(key.clone()).or_default())
+        let slot = shard.entry(key.clone()).or_insert_with(|| Slot {
+            ready: None,
+            entry: Arc::new(Entry {
+                place: Some((key.clone(), Arc::downgrade(&self.shards))),
+                ..Entry::default()
+            }),
+        });
+        Arc::clone(&slot.entry)
     }
 
     /// What a look at the store that begins now knows.
@@ -505,10 +571,15 @@ impl Snapshots {
     /// The same for the login's own token of a key.
     pub(crate) fn ready_login(&self, key: &TokenKey, monotonic: Duration) -> Option<HeaderValue> {
         let shard = self
-            .shard(key)
+            .shards
+            .of(key)
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        self.ready(shard.get(key)?, &Target::default(), monotonic)
+        let ready = shard.get(key)?.ready.as_ref()?;
+        let trusted = ready.epoch == self.epoch.load(Ordering::Acquire)
+            && (self.feed.load(Ordering::Acquire)
+                || monotonic.saturating_sub(ready.seen_at) < self.max_age);
+        (trusted && monotonic < ready.until).then(|| ready.header.clone())
     }
 
     /// Nothing can be trusted any more until it is looked at again.

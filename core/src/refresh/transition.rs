@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::rules::{Rule, holds};
 use crate::{
     Timestamp,
     store::{Index, Version},
@@ -40,6 +41,31 @@ impl Line {
             generation: record.header.generation,
         }
     }
+
+    /// Is the record still of this generation of this grant (rule 4)?
+    fn is_of(self, record: &Record) -> bool {
+        self.is_of_grant(record) && record.header.generation == self.generation
+    }
+
+    fn is_of_grant(self, record: &Record) -> bool {
+        record.header.grant_id == self.grant_id || !holds(Rule::OwnGrant)
+    }
+}
+
+/// Is the lease this attempt's, over or not (rule 3)?
+fn leased_to(record: &Record, attempt: &str) -> bool {
+    record
+        .header
+        .lease
+        .as_ref()
+        .is_some_and(|lease| lease.attempt == attempt || !holds(Rule::OwnLease))
+}
+
+/// Ends the journal, if the attempt that began it knows that the token was not processed (rule 12).
+fn end_journal(header: &mut Header, attempt: &str, unprocessed: bool) {
+    header
+        .attempt
+        .take_if(|journal| (unprocessed && journal.by == attempt) || !holds(Rule::Journal));
 }
 
 /// To which registration a grant belongs.
@@ -93,7 +119,7 @@ fn grace(record: &Record, now: Timestamp) -> Option<Timestamp> {
         .attempt
         .as_ref()?
         .overtaken_until
-        .filter(|until| *until > now)
+        .filter(|until| *until > now && holds(Rule::Grace))
 }
 
 /// A login, or the adoption of tokens issued elsewhere.
@@ -142,7 +168,7 @@ pub(crate) fn login(
     {
         return Move::Stay(LoginOutcome::Mine);
     }
-    if row.map(|record| record.header.grant_id) != first {
+    if row.map(|record| record.header.grant_id) != first && holds(Rule::FirstLook) {
         return Move::Stay(LoginOutcome::Superseded);
     }
     let generation = row
@@ -153,12 +179,8 @@ pub(crate) fn login(
         let Some(stored) = record.payload() else {
             return Move::Stay(LoginOutcome::KeyMissing);
         };
-        let mine = record
-            .header
-            .lease
-            .as_ref()
-            .is_some_and(|lease| lease.attempt == login.attempt);
-        if !login.never_rotates {
+        let mine = leased_to(record, &login.attempt);
+        if !login.never_rotates && holds(Rule::KeptUnderLease) {
             if !mine {
                 return Move::Stay(LoginOutcome::LeaseFirst);
             }
@@ -264,7 +286,7 @@ pub(crate) fn begin(
     if record.header.state == State::LoggedOut {
         return Move::Stay(Begin::Gone);
     }
-    if Line::of(record) != line {
+    if !line.is_of(record) {
         return Move::Stay(Begin::Moved);
     }
     if !binding.fits(record) {
@@ -284,7 +306,7 @@ pub(crate) fn begin(
         return Move::Stay(Begin::KeyMissing);
     }
     let overtaken = match &record.header.lease {
-        Some(lease) if lease.attempt == attempt => {
+        Some(lease) if leased_to(record, attempt) => {
             return Move::Stay(Begin::Granted { until: lease.until });
         }
         Some(lease) if lease.until > now => return Move::Stay(Begin::Busy { until: lease.until }),
@@ -304,6 +326,8 @@ pub(crate) fn begin(
         attempt: attempt.to_owned(),
         until,
     });
+    // The earliest is kept (rule 12).
+    next.header.attempt.take_if(|_| !holds(Rule::Journal));
     let journal = next.header.attempt.get_or_insert_with(|| Attempt {
         by: attempt.to_owned(),
         since: now,
@@ -373,16 +397,19 @@ pub(crate) fn commit(
     let Some(record) = row else {
         return Move::Stay(Commit::Gone);
     };
-    if record.header.grant_id != line.grant_id {
+    if !line.is_of_grant(record) {
         return Move::Stay(Commit::Replaced);
     }
-    if record.header.state == State::LoggedOut {
+    if record.header.state == State::LoggedOut && holds(Rule::TombstonesStay) {
         return Move::Stay(Commit::Gone);
     }
     if record.header.commit_id.as_deref() == Some(attempt) {
         return Move::Stay(Commit::Mine);
     }
     if record.header.generation != line.generation {
+        return Move::Stay(Commit::Superseded);
+    }
+    if !holds(Rule::CommitUnfenced) && !leased_to(record, attempt) {
         return Move::Stay(Commit::Superseded);
     }
     let mut next = rewritten(record, now);
@@ -399,7 +426,7 @@ pub(crate) fn commit(
     if let Some(refresh_token) = &answer.refresh_token {
         payload.refresh_token = Some(refresh_token.clone());
     }
-    if answer.identity_changed {
+    if answer.identity_changed && holds(Rule::Identity) {
         payload.access_tokens.clear();
         next.header.state = State::NeedsLogin {
             cause: NeedsLoginCause::IdentityChanged,
@@ -411,7 +438,7 @@ pub(crate) fn commit(
             "another identity: no access token",
         );
     } else {
-        if answer.revokes_others {
+        if answer.revokes_others || !holds(Rule::OtherTargets) {
             payload.access_tokens.clear();
         }
         if answer.id_token.is_some() {
@@ -462,13 +489,9 @@ pub(crate) fn fail(
     now: Timestamp,
 ) -> Move<Fail> {
     let Some(record) = row.filter(|record| {
-        Line::of(record) == line
+        line.is_of(record)
             && record.header.state == State::Active
-            && record
-                .header
-                .lease
-                .as_ref()
-                .is_some_and(|lease| lease.attempt == attempt)
+            && (leased_to(record, attempt) || !holds(Rule::FailFenced))
     }) else {
         return Move::Stay(Fail::NotMine);
     };
@@ -479,9 +502,7 @@ pub(crate) fn fail(
     }
     let mut next = rewritten(record, now);
     next.header.lease = None;
-    next.header
-        .attempt
-        .take_if(|journal| unprocessed && journal.by == attempt);
+    end_journal(&mut next.header, attempt, unprocessed);
     match failure {
         Failure::Cool { until } => {
             next.header.not_before = Some(until);
@@ -509,20 +530,12 @@ pub(crate) fn release(
     unprocessed: bool,
     now: Timestamp,
 ) -> Move<bool> {
-    let Some(record) = row.filter(|record| {
-        record
-            .header
-            .lease
-            .as_ref()
-            .is_some_and(|lease| lease.attempt == attempt)
-    }) else {
+    let Some(record) = row.filter(|record| leased_to(record, attempt)) else {
         return Move::Stay(false);
     };
     let mut next = rewritten(record, now);
     next.header.lease = None;
-    next.header
-        .attempt
-        .take_if(|journal| unprocessed && journal.by == attempt);
+    end_journal(&mut next.header, attempt, unprocessed);
     next.header.note(now, Step::Release, attempt, "");
     Move::Write(next, true)
 }
@@ -548,11 +561,14 @@ pub(crate) fn logout(
     let Some(record) = row else {
         return Move::Stay(Logout::Already);
     };
-    if Some(record.header.grant_id) != first {
+    if Some(record.header.grant_id) != first && holds(Rule::FirstLook) {
         return Move::Stay(Logout::Superseded);
     }
     if record.header.state == State::LoggedOut {
         return Move::Stay(Logout::Already);
+    }
+    if record.header.lease.is_some() && !holds(Rule::LogoutWins) {
+        return Move::Stay(Logout::Superseded);
     }
     let payload = match &record.body {
         Body::Open { payload, .. } => Some(payload.clone()),
@@ -573,7 +589,7 @@ pub(crate) fn logout(
 /// Takes the access tokens of a generation whose ID token turned out to be wrong. Answers whether it did.
 pub(crate) fn quarantine(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool> {
     let Some(record) =
-        row.filter(|record| Line::of(record) == line && record.header.state != State::LoggedOut)
+        row.filter(|record| line.is_of(record) && record.header.state != State::LoggedOut)
     else {
         return Move::Stay(false);
     };
@@ -597,7 +613,7 @@ pub(crate) fn quarantine(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool>
     expect(dead_code, reason = "key rotation while running calls it")
 )]
 pub(crate) fn reseal(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool> {
-    let Some(record) = row.filter(|record| Line::of(record) == line) else {
+    let Some(record) = row.filter(|record| line.is_of(record)) else {
         return Move::Stay(false);
     };
     let Body::Open { payload, .. } = &record.body else {
@@ -615,7 +631,7 @@ pub(crate) fn reseal(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool> {
 /// Lets the access tokens of a generation count as expired, for the whole fleet. Answers whether it did.
 pub(crate) fn expire(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool> {
     let Some(record) = row.filter(|record| {
-        Line::of(record) == line
+        line.is_of(record)
             && record.header.state == State::Active
             && record.header.expired_through != Some(line.generation)
     }) else {

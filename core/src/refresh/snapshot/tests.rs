@@ -66,12 +66,40 @@ fn the_refresh_point_is_a_fifth_before_the_end_within_bounds() {
     assert_eq!(leeway.before_expiry(seconds(3600)), seconds(600));
 }
 
+/// By the handle and by the key, which must never differ.
+fn ready(snapshots: &Snapshots, entry: &Entry, at: u64) -> Option<HeaderValue> {
+    let by_handle = snapshots.ready(entry, &Target::login(), seconds(at));
+    assert_eq!(snapshots.ready_login(&key(), seconds(at)), by_handle);
+    by_handle
+}
+
+#[test]
+fn a_hint_and_a_row_that_is_gone_end_what_was_ready() {
+    let snapshots = Snapshots::new(seconds(3600), 1000);
+    snapshots.set_feed(true);
+    let entry = snapshots.entry(&key());
+    let install = || entry.install(snapshot(&snapshots, &entry, &record(1, 300), seconds(0)));
+    install();
+    assert!(ready(&snapshots, &entry, 1).is_some());
+    entry.hint();
+    assert_eq!(ready(&snapshots, &entry, 1), None);
+    install();
+    assert!(ready(&snapshots, &entry, 1).is_some());
+    entry.clear();
+    assert_eq!(ready(&snapshots, &entry, 1), None);
+    let look = snapshots.look(&entry, seconds(0));
+    install();
+    entry.written(look);
+    entry.install(snapshot(&snapshots, &entry, &record(2, 300), seconds(0)));
+    assert_eq!(ready(&snapshots, &entry, 1).unwrap(), "Bearer a2");
+}
+
 #[test]
 fn a_ready_header_is_served_until_its_refresh_point() {
     let snapshots = Snapshots::new(seconds(3600), 1000);
     let entry = snapshots.entry(&key());
     entry.install(snapshot(&snapshots, &entry, &record(1, 300), seconds(0)));
-    let ready = |at| snapshots.ready(&entry, &Target::login(), seconds(at));
+    let ready = |at| ready(&snapshots, &entry, at);
     assert_eq!(ready(239).unwrap(), "Bearer a1");
     assert!(ready(239).unwrap().is_sensitive());
     assert_eq!(ready(240), None);
@@ -112,13 +140,9 @@ fn a_look_that_began_before_a_hint_does_not_clear_it() {
     let early = snapshot(&snapshots, &entry, &record(1, 300), seconds(0));
     entry.hint();
     entry.install(early);
-    assert_eq!(snapshots.ready(&entry, &Target::login(), seconds(1)), None);
+    assert_eq!(ready(&snapshots, &entry, 1), None);
     entry.install(snapshot(&snapshots, &entry, &record(1, 300), seconds(1)));
-    assert!(
-        snapshots
-            .ready(&entry, &Target::login(), seconds(1))
-            .is_some()
-    );
+    assert!(ready(&snapshots, &entry, 1).is_some());
 }
 
 #[test]
@@ -126,24 +150,13 @@ fn without_a_feed_age_bounds_trust_and_a_gap_ends_it_for_all() {
     let snapshots = Snapshots::new(seconds(2), 1000);
     let entry = snapshots.entry(&key());
     entry.install(snapshot(&snapshots, &entry, &record(1, 300), seconds(0)));
-    assert!(
-        snapshots
-            .ready(&entry, &Target::login(), seconds(1))
-            .is_some()
-    );
-    assert_eq!(snapshots.ready(&entry, &Target::login(), seconds(2)), None);
+    assert!(ready(&snapshots, &entry, 1).is_some());
+    assert_eq!(ready(&snapshots, &entry, 2), None);
     snapshots.set_feed(true);
     entry.install(snapshot(&snapshots, &entry, &record(1, 300), seconds(2)));
-    assert!(
-        snapshots
-            .ready(&entry, &Target::login(), seconds(100))
-            .is_some()
-    );
+    assert!(ready(&snapshots, &entry, 100).is_some());
     snapshots.distrust_all();
-    assert_eq!(
-        snapshots.ready(&entry, &Target::login(), seconds(100)),
-        None
-    );
+    assert_eq!(ready(&snapshots, &entry, 100), None);
 }
 
 #[test]
@@ -168,6 +181,7 @@ fn a_full_map_forgets_what_nobody_holds() {
     }
     let kept: usize = snapshots
         .shards
+        .0
         .iter()
         .map(|shard| shard.read().unwrap().len())
         .sum();

@@ -1,0 +1,150 @@
+//! What an attempt does next, as pure functions: beside the transitions, which say what a record becomes, these say what
+//! a process does. The coordinator asks them, and so does the bounded check.
+
+use std::time::Duration;
+
+use super::{
+    keeper::Timing,
+    rules::{Rule, holds},
+};
+use crate::{
+    NeedsLoginCause, ProviderProfile, Reuse, Revocation, Rotation, Timestamp,
+    token::{Attempt, GrantId, Record, State, Verdict},
+};
+
+/// May a request start at this monotonic time, so that it and its commit end within the lease (rule 7)?
+pub(super) fn may_start(started: Duration, deadline: Duration, timing: &Timing) -> bool {
+    started + timing.request + timing.commit_budget <= deadline || !holds(Rule::Deadline)
+}
+
+/// Does the journal say that an earlier attempt may have sent this refresh token?
+pub(super) fn maybe_sent(journal: Option<&Attempt>, attempt: &str) -> bool {
+    journal.is_some_and(|journal| journal.by != attempt)
+}
+
+/// Does a refresh token that was sent at `since` work once more at this time?
+pub(super) fn replays(profile: ProviderProfile, since: Timestamp, now: Timestamp) -> bool {
+    if profile.rotation == Rotation::Never {
+        return true;
+    }
+    match profile.reuse {
+        Reuse::BothValid => true,
+        Reuse::Replay(window) => now < since + window,
+        _ => false,
+    }
+}
+
+/// Is a lost answer the end of the refresh token at this provider?
+fn strict(profile: ProviderProfile) -> bool {
+    profile.rotation == Rotation::Rotate
+        && matches!(profile.reuse, Reuse::Strict | Reuse::RevokesFamily)
+}
+
+/// Is the same request sent again after this verdict, in the round `round`?
+pub(super) fn again(verdict: Verdict, round: u32, replays: bool) -> bool {
+    match verdict {
+        Verdict::NotSent => round == 0,
+        Verdict::Ambiguous => round < 2 && replays,
+        _ => false,
+    }
+}
+
+/// What a failed attempt does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AfterFailure {
+    /// The grant is declared dead, if another look does not say otherwise.
+    DeclareDead { cause: NeedsLoginCause },
+    /// The lease is given back; the registration is wrong, and not the grant.
+    Release,
+    /// Nobody asks before the provider said.
+    CoolFor { wait: Duration },
+    /// Nobody asks before this time: the access token is served as long as it lasts.
+    CoolUntil { until: Timestamp },
+    /// Nobody asks for a while, which grows.
+    BackOff,
+}
+
+/// What a failed attempt does. `near_end`: when its access token is nearly over, if it is not yet.
+pub(super) fn after_failure(
+    verdict: Verdict,
+    application: bool,
+    maybe_sent: bool,
+    profile: ProviderProfile,
+    near_end: Option<Timestamp>,
+) -> AfterFailure {
+    match verdict {
+        Verdict::InvalidGrant if !application => AfterFailure::DeclareDead {
+            cause: if maybe_sent {
+                NeedsLoginCause::AmbiguousLoss
+            } else {
+                NeedsLoginCause::Rejected
+            },
+        },
+        Verdict::Refused | Verdict::InvalidGrant => AfterFailure::Release,
+        Verdict::Throttled {
+            retry_after: Some(wait),
+        }
+        | Verdict::Unavailable {
+            retry_after: Some(wait),
+        } => AfterFailure::CoolFor { wait },
+        Verdict::Ambiguous if strict(profile) => near_end.map_or(AfterFailure::BackOff, |until| {
+            AfterFailure::CoolUntil { until }
+        }),
+        _ => AfterFailure::BackOff,
+    }
+}
+
+/// How a refresh token came to be kept nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Homeless {
+    /// Its answer came after the logout, or after its row was deleted.
+    LoggedOut,
+    /// Another answer or another login stands in the row.
+    Overtaken,
+}
+
+/// What becomes of a refresh token that is kept nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Revoke,
+    /// Told as an event: to revoke it could end what is kept.
+    Orphaned,
+}
+
+/// What becomes of a refresh token that is kept nowhere (rule 11).
+pub(super) fn fate(homeless: Homeless, profile: ProviderProfile) -> Fate {
+    let alone = profile.revocation == Revocation::PerToken;
+    if homeless == Homeless::LoggedOut || alone || !holds(Rule::Homeless) {
+        Fate::Revoke
+    } else {
+        Fate::Orphaned
+    }
+}
+
+/// The last write of a process that others must not miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wrote {
+    pub(crate) grant_id: GrantId,
+    pub(crate) generation: u64,
+    pub(crate) logged_out: bool,
+    /// The grant that stood there before.
+    pub(crate) replaced: Option<GrantId>,
+}
+
+/// How a lost write is mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mend {
+    /// The same record is written again.
+    WriteAgain,
+}
+
+/// Did a fail-over lose what this process wrote, and what is to be done (rule 14)?
+pub(super) fn lost_write(wrote: &Wrote, found: &Record) -> Option<Mend> {
+    let same_line =
+        found.header.grant_id == wrote.grant_id || Some(found.header.grant_id) == wrote.replaced;
+    let older = found.header.generation < wrote.generation
+        || (wrote.logged_out
+            && found.header.generation == wrote.generation
+            && found.header.state != State::LoggedOut);
+    (same_line && older && holds(Rule::WriteAgain)).then_some(Mend::WriteAgain)
+}
