@@ -420,7 +420,8 @@ fn run(op: Op, small: Option<Row>, millis: u8) -> Step2 {
             moved(step, now, |commit| match commit {
                 Commit::Done { .. } => Outcome::Done,
                 Commit::Mine => Outcome::Mine,
-                Commit::Superseded => Outcome::Superseded,
+                Commit::Superseded { keeps_token: true } => Outcome::Nothing,
+                Commit::Superseded { .. } => Outcome::Superseded,
                 Commit::Gone => Outcome::Gone,
                 Commit::Replaced => Outcome::Replaced,
             })
