@@ -96,7 +96,9 @@ pub(super) fn broken(setup: &Setup, before: &State, after: &State, event: Event)
             let ended = before.row.is_some_and(|row| {
                 row.alive() && setup.lives(before, row.token) && !setup.lives(after, row.token)
             });
-            (ended && !before.processes[p as usize].after_logout).then_some(Law::RevokedStored)
+            // A fail-over may bring back what was revoked rightly; who replaced it writes that again.
+            (ended && !before.rolled_back && !before.processes[p as usize].after_logout)
+                .then_some(Law::RevokedStored)
         }
         Event::PurgeDelete { .. } | Event::Purge => before
             .row
@@ -110,7 +112,8 @@ pub(super) fn broken(setup: &Setup, before: &State, after: &State, event: Event)
 fn lost(setup: &Setup, before: &State, after: &State) -> Option<Law> {
     (1..8)
         .any(|family| {
-            placed(after.row, family)
+            !after.login_again
+                && placed(after.row, family)
                 && known(setup, before, family)
                 && !known(setup, after, family)
         })

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     NeedsLoginCause, Timestamp,
     refresh::{
-        decide::{self, Mend, Wrote},
+        decide::{self, Mend, Replaced, Wrote},
         transition::{
             self, Answered, Begin, Binding, Commit, Fail, Failure, Line, Login, LoginOutcome,
             Logout, Move, Terms,
@@ -485,10 +485,18 @@ pub(super) fn mend(recent: &super::state::Recent, found: &Row) -> Option<Row> {
         grant_id: grant(recent.row.place.grant),
         generation: recent.row.place.generation.into(),
         logged_out: !recent.row.alive(),
-        replaced: maybe_grant(recent.replaced),
+        replaced: maybe_grant(recent.replaced).map(|grant_id| Replaced {
+            grant_id,
+            logged_out: recent.replaced_out,
+        }),
     };
-    let Mend::WriteAgain = decide::lost_write(&wrote, &record(found, now))?;
-    Some(recent.row)
+    match decide::lost_write(&wrote, &record(found, now))? {
+        Mend::WriteAgain => Some(recent.row),
+        Mend::LogOut => {
+            let first = recent.row.place.grant;
+            apply(Op::Logout { first }, Some(*found), 100).0
+        }
+    }
 }
 
 /// Does the journal say that somebody else may have sent the refresh token?

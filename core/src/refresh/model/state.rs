@@ -194,6 +194,7 @@ pub(super) struct Process {
     pub(super) tried: u8,
     pub(super) tried_outcome: Outcome,
     pub(super) tried_replaced: u8,
+    pub(super) tried_replaced_out: bool,
     pub(super) place: Place,
     /// The refresh token that it began with, or that its login brought.
     pub(super) token: Token,
@@ -217,6 +218,21 @@ pub(super) struct Process {
 }
 
 impl Process {
+    /// Keeps in mind what it wrote, unless that only takes or gives back a lease.
+    pub(super) fn remember(&mut self, row: Row, replaced: u8, replaced_out: bool) {
+        let announced = matches!(
+            self.at,
+            At::Login | At::Commit | At::Fail | At::Logout | At::Quarantine
+        );
+        if announced {
+            self.recent = Some(Recent {
+                row: Row { version: 0, ..row },
+                replaced,
+                replaced_out,
+            });
+        }
+    }
+
     /// The same process without a task.
     pub(super) fn idle(self) -> Self {
         Self {
@@ -257,6 +273,8 @@ pub(super) struct State {
     pub(super) ambiguous: bool,
     /// A fail-over took the row back.
     pub(super) rolled_back: bool,
+    /// A login wrote itself again after it, although others had gone on with its grant.
+    pub(super) login_again: bool,
     /// Somebody logged out since.
     pub(super) out_since: bool,
 }
@@ -394,7 +412,7 @@ impl State {
             process.tried = name(process.tried);
             if process.tried == 3 || process.tried == 0 {
                 (process.tried, process.tried_outcome) = (0, Outcome::Nothing);
-                process.tried_replaced = 0;
+                (process.tried_replaced, process.tried_replaced_out) = (0, false);
             }
         }
         let (row, backup) = (&mut self.row, &mut self.backup);

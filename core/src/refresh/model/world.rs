@@ -4,7 +4,7 @@ use super::{
     laws::{self, Law},
     rows::{self, Op, apply},
     state::{
-        At, Budget, Clock, Cooling, Failed, Outcome, PROCESSES, Place, Process, Recent, Reply, Row,
+        At, Budget, Clock, Cooling, Failed, Outcome, PROCESSES, Place, Process, Reply, Row,
         RowState, State, Token, Write,
     },
 };
@@ -391,11 +391,17 @@ impl Setup {
         (process.tried, process.tried_outcome) = (0, Outcome::Nothing);
         let here = state.row.map_or(0, |row| row.version);
         if tried != 0 && tried == here {
-            self.remember(state, p);
+            let process = &mut state.processes[p];
+            let (replaced, replaced_out) = (process.tried_replaced, process.tried_replaced_out);
+            (process.tried_replaced, process.tried_replaced_out) = (0, false);
+            if let Some(row) = state.row {
+                process.remember(row, replaced, replaced_out);
+            }
             self.advance(state, p, outcome);
             return true;
         }
-        state.processes[p].tried_replaced = 0;
+        let process = &mut state.processes[p];
+        (process.tried_replaced, process.tried_replaced_out) = (0, false);
         let op = self.op(&state.processes[p], p, state.row);
         match apply(op, state.row, now) {
             (Some(row), outcome) => {
@@ -482,31 +488,27 @@ impl Setup {
             ..write.row
         };
         state.out_since |= state.rolled_back && !row.alive() && state.processes[p].at == At::Logout;
+        let (at, grant) = (state.processes[p].at, state.processes[p].grant);
+        state.login_again |= state.rolled_back
+            && at == At::Login
+            && state.processes.iter().any(|other| {
+                other.place.grant == grant
+                    || other
+                        .recent
+                        .is_some_and(|recent| recent.row.place.grant == grant)
+            });
         state.row = Some(row);
         if lost {
             state.budget.faults -= 1;
             let process = &mut state.processes[p];
             (process.tried, process.tried_outcome) = (version, write.outcome);
-            process.tried_replaced = replaced;
+            (process.tried_replaced, process.tried_replaced_out) = (replaced, replaced_out);
             return true;
         }
-        let announced = matches!(
-            state.processes[p].at,
-            At::Login | At::Commit | At::Fail | At::Logout | At::Quarantine
-        );
-        if announced {
-            state.processes[p].recent = Some(Recent {
-                row: Row { version: 0, ..row },
-                replaced,
-                replaced_out,
-            });
-        }
+        state.processes[p].remember(row, replaced, replaced_out);
         self.advance(state, p, write.outcome);
         true
     }
-
-    /// A write whose answer was lost turned out to be there.
-    fn remember(&self, _state: &mut State, _p: usize) {}
 
     /// Goes on with what came of a transition.
     fn advance(&self, state: &mut State, p: usize, outcome: Outcome) {
