@@ -112,7 +112,7 @@ pub(super) fn broken(setup: &Setup, before: &State, after: &State, event: Event)
 fn lost(setup: &Setup, before: &State, after: &State) -> Option<Law> {
     (1..8)
         .any(|family| {
-            !after.login_again
+            !after.login_after
                 && placed(after.row, family)
                 && known(setup, before, family)
                 && !known(setup, after, family)

@@ -8,7 +8,7 @@ use std::{
 use super::{
     laws::Law,
     rows,
-    state::{PROCESSES, State},
+    state::{PROCESSES, Process, State},
     world::{Event, Setup},
 };
 use crate::refresh::rules::{Rule, breaking, holds};
@@ -101,7 +101,7 @@ impl BuildHasher for AsIs {
 pub(super) struct Found {
     pub(super) states: usize,
     pub(super) violation: Option<Violation>,
-    /// Was there a state in which a family-revoking provider had revoked what is stored?
+    /// Did a provider revoke the family of the grant that is stored, because a spent refresh token was sent?
     pub(super) family_lost: bool,
 }
 
@@ -109,7 +109,19 @@ pub(super) struct Found {
 pub(super) struct Violation {
     pub(super) law: Law,
     /// From the start, with the processes' names kept.
-    pub(super) trace: Vec<(Event, State)>,
+    pub(super) trace: Vec<Told>,
+}
+
+/// One step of a trace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    /// By its first name: 0 is A.
+    pub(super) name: Option<u8>,
+    pub(super) event: Event,
+    pub(super) before: Process,
+    pub(super) after: Process,
+    /// Did the step change the row?
+    pub(super) wrote: bool,
 }
 
 /// Searches every state that can be reached, or to the first violation, with one rule broken or none.
@@ -134,6 +146,9 @@ fn run(setup: &Setup, progress: &str) -> Found {
         let mut violation = None;
         for (state, index) in &layer {
             setup.each(state, |event, mut next, law| {
+                family_lost |= matches!(event, Event::Ask { .. })
+                    && state.row.is_some_and(|row| state.honours(row.token.family))
+                    && next.row.is_some_and(|row| !next.honours(row.token.family));
                 if let Some(law) = law {
                     violation.get_or_insert((law, *index, event));
                     return;
@@ -143,9 +158,6 @@ fn run(setup: &Setup, progress: &str) -> Found {
                     let number = u32::try_from(parents.len()).expect("fewer states");
                     place.insert(number);
                     parents.push((*index, event));
-                    family_lost |= next
-                        .row
-                        .is_some_and(|row| row.alive() && !next.honours(row.token.family));
                     next_layer.push((next, number));
                 }
             });
@@ -180,7 +192,7 @@ fn run(setup: &Setup, progress: &str) -> Found {
 }
 
 /// Walks from the start once more. A state keeps its processes sorted; the trace gives each its first name.
-fn trace(setup: &Setup, parents: &[(u32, Event)], last: u32, event: Event) -> Vec<(Event, State)> {
+fn trace(setup: &Setup, parents: &[(u32, Event)], last: u32, event: Event) -> Vec<Told> {
     let mut events = vec![event];
     let mut index = last;
     while index != 0 {
@@ -203,9 +215,18 @@ fn trace(setup: &Setup, parents: &[(u32, Event)], last: u32, event: Event) -> Ve
             }
         });
         let mut next = reached.expect("it was reached before");
-        let named = event
-            .with_process(|place| names.iter().position(|at| *at == place).expect("a name") as u8);
-        trace.push((named, next));
+        let at = event.process().map(usize::from);
+        let name = event.process().map(|place| {
+            let named = names.iter().position(|at| *at == place);
+            named.expect("a name") as u8
+        });
+        trace.push(Told {
+            name,
+            event,
+            before: at.map_or_else(Process::default, |p| state.processes[p]),
+            after: at.map_or_else(Process::default, |p| next.processes[p]),
+            wrote: state.row != next.row,
+        });
         let moved = next.canonical(fresh);
         names = names.map(|place| moved[place as usize]);
         state = next;
@@ -214,9 +235,9 @@ fn trace(setup: &Setup, parents: &[(u32, Event)], last: u32, event: Event) -> Ve
 }
 
 impl Event {
-    /// The same event of another process.
-    pub(super) fn with_process(mut self, rename: impl Fn(u8) -> u8) -> Self {
-        match &mut self {
+    /// The process that takes the step.
+    fn process(self) -> Option<u8> {
+        match self {
             Self::StartRefresh { p, .. }
             | Self::StartLogin { p, .. }
             | Self::StartLogout { p }
@@ -233,9 +254,8 @@ impl Event {
             | Self::Late { p }
             | Self::PendingLeaseEnds { p }
             | Self::PurgeLook { p }
-            | Self::PurgeDelete { p } => *p = rename(*p),
-            _ => {}
+            | Self::PurgeDelete { p } => Some(p),
+            _ => None,
         }
-        self
     }
 }

@@ -273,8 +273,8 @@ pub(super) struct State {
     pub(super) ambiguous: bool,
     /// A fail-over took the row back.
     pub(super) rolled_back: bool,
-    /// A login wrote itself again after it, although others had gone on with its grant.
-    pub(super) login_again: bool,
+    /// A login wrote after it, before those who knew more of its grant had looked.
+    pub(super) login_after: bool,
     /// Somebody logged out since.
     pub(super) out_since: bool,
 }

@@ -4,8 +4,8 @@ use super::{
     laws::{self, Law},
     rows::{self, Op, apply},
     state::{
-        At, Budget, Clock, Cooling, Failed, Outcome, PROCESSES, Place, Process, Reply, Row,
-        RowState, State, Token, Write,
+        At, Budget, Clock, Cooling, Failed, Outcome, PROCESSES, Place, Process, Reply, Row, State,
+        Token, Write,
     },
 };
 use crate::{
@@ -488,8 +488,8 @@ impl Setup {
             ..write.row
         };
         state.out_since |= state.rolled_back && !row.alive() && state.processes[p].at == At::Logout;
-        let (at, grant) = (state.processes[p].at, state.processes[p].grant);
-        state.login_again |= state.rolled_back
+        let (at, grant) = (state.processes[p].at, row.place.grant);
+        state.login_after |= state.rolled_back
             && at == At::Login
             && state.processes.iter().any(|other| {
                 other.place.grant == grant
@@ -904,16 +904,4 @@ fn fail_over(state: &mut State) -> bool {
     state.row = Some(backup);
     (state.rolled_back, state.overlapped, state.slow) = (true, true, true);
     lost
-}
-
-impl RowState {
-    /// In words, for a trace.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Rejected | Self::AmbiguousLoss => "declared dead",
-            Self::IdentityChanged => "of another identity",
-            Self::LoggedOut => "logged out",
-        }
-    }
 }
