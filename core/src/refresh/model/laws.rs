@@ -139,7 +139,11 @@ fn written(before: &State, after: &State, p: usize) -> Option<Law> {
     } else {
         new.place.generation == old.place.generation
     };
-    if !newer || (new.place.grant != old.place.grant && !login) {
+    // Over a newer generation it commits only to mend what an overlap of leases broke.
+    let late = process.at == At::Commit
+        && old.place.generation > process.place.generation
+        && !before.overlapped;
+    if late || !newer || (new.place.grant != old.place.grant && !login) {
         return Some(Law::OlderOverNewer);
     }
     if process.at == At::Fail && new.state.declared_dead() && !old.state.declared_dead() {

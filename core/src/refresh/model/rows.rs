@@ -19,7 +19,7 @@ use crate::{
     },
     store::Index,
     token::{
-        AccessToken, Attempt, Credential, GrantId, Header, Lease, Payload, Record, State, Step,
+        self, AccessToken, Attempt, Credential, GrantId, Header, Lease, Payload, Record, State,
         Target,
     },
 };
@@ -75,9 +75,9 @@ pub(super) enum Op {
 }
 
 /// The row that it writes, if it does, and what came of it.
-pub(super) type Step2 = (Option<Row>, Outcome);
+pub(super) type Step = (Option<Row>, Outcome);
 
-type Known = HashMap<(Op, Option<Row>, u8), Step2, Mixer>;
+type Known = HashMap<(Op, Option<Row>, u8), Step, Mixer>;
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
@@ -89,7 +89,7 @@ pub(super) fn forget() {
 }
 
 /// Runs the real transition. `now` stands for the store's time in milliseconds, which a login takes its generation from.
-pub(super) fn apply(op: Op, row: Option<Row>, now: u8) -> Step2 {
+pub(super) fn apply(op: Op, row: Option<Row>, now: u8) -> Step {
     // Versions are the store's business; they are no input of a transition.
     let input = row.map(|row| Row { version: 0, ..row });
     let key = (op, input, now);
@@ -267,12 +267,13 @@ fn row(record: &Record, now: Timestamp) -> Row {
         }
     };
     let journal = header.attempt.as_ref();
-    let first = payload.access_tokens.first();
-    let who = first.map_or(0, |access| match access.token.expose() {
-        "user" => 0,
-        "another" => 1,
-        _ => 2,
+    let whose = payload.access_tokens.iter().map(|access| {
+        let known = SUBJECTS
+            .iter()
+            .position(|who| *who == access.token.expose());
+        known.map_or(2, |who| who as u8)
     });
+    let who = whose.max().unwrap_or(0);
     Row {
         version: 0,
         place: Place {
@@ -325,14 +326,14 @@ fn row(record: &Record, now: Timestamp) -> Row {
     }
 }
 
-fn moved<T>(step: Move<T>, now: Timestamp, outcome: impl FnOnce(T) -> Outcome) -> Step2 {
+fn moved<T>(step: Move<T>, now: Timestamp, outcome: impl FnOnce(T) -> Outcome) -> Step {
     match step {
         Move::Stay(what) => (None, outcome(what)),
         Move::Write(record, what) => (Some(row(&record, now)), outcome(what)),
     }
 }
 
-fn run(op: Op, small: Option<Row>, millis: u8) -> Step2 {
+fn run(op: Op, small: Option<Row>, millis: u8) -> Step {
     let now = time(millis);
     let real = small.map(|small| record(&small, now));
     let loaded = real.as_ref();
@@ -381,7 +382,7 @@ fn run(op: Op, small: Option<Row>, millis: u8) -> Step2 {
                 client_id: Some("client".into()),
                 payload: payload(token, 1, 0, now + secs(530)),
                 never_rotates,
-                step: Step::Login,
+                step: token::Step::Login,
                 client_credentials: false,
             };
             let replaced_token = small.map_or(Token::NONE, |small| small.token);
