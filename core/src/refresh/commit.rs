@@ -84,7 +84,8 @@ impl Commit<'_> {
                     .await;
             }
             (Outcome::Gone, _) => self.lost(answered.refresh_token, Homeless::LoggedOut, done.now),
-            (Outcome::Superseded | Outcome::Replaced, _) => {
+            (Outcome::Superseded { keeps_token: true }, _) => {}
+            (Outcome::Superseded { .. } | Outcome::Replaced, _) => {
                 self.lost(answered.refresh_token, Homeless::Overtaken, done.now);
             }
             (Outcome::Mine | Outcome::Done { .. }, None) => {}

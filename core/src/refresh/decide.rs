@@ -127,8 +127,23 @@ pub(crate) struct Wrote {
     pub(crate) grant_id: GrantId,
     pub(crate) generation: u64,
     pub(crate) logged_out: bool,
-    /// The grant that stood there before.
-    pub(crate) replaced: Option<GrantId>,
+    pub(crate) replaced: Option<Replaced>,
+}
+
+/// What stood in a row before a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Replaced {
+    pub(crate) grant_id: GrantId,
+    pub(crate) logged_out: bool,
+}
+
+impl Replaced {
+    pub(crate) fn of(record: &Record) -> Self {
+        Self {
+            grant_id: record.header.grant_id,
+            logged_out: record.header.state == State::LoggedOut,
+        }
+    }
 }
 
 /// How a lost write is mended.
@@ -136,15 +151,29 @@ pub(crate) struct Wrote {
 pub(super) enum Mend {
     /// The same record is written again.
     WriteAgain,
+    /// Somebody went on with a grant whose logout was lost: it is logged out as it is now.
+    LogOut,
 }
 
-/// Did a fail-over lose what this process wrote, and what is to be done (rule 14)?
+/// Did a fail-over lose what this process wrote, and what is to be done (rule 14)? A logout beats all.
 pub(super) fn lost_write(wrote: &Wrote, found: &Record) -> Option<Mend> {
-    let same_line =
-        found.header.grant_id == wrote.grant_id || Some(found.header.grant_id) == wrote.replaced;
-    let older = found.header.generation < wrote.generation
-        || (wrote.logged_out
-            && found.header.generation == wrote.generation
-            && found.header.state != State::LoggedOut);
-    (same_line && older && holds(Rule::WriteAgain)).then_some(Mend::WriteAgain)
+    if !holds(Rule::WriteAgain) {
+        return None;
+    }
+    let header = &found.header;
+    let same = header.grant_id == wrote.grant_id;
+    let before = wrote
+        .replaced
+        .filter(|replaced| replaced.grant_id == header.grant_id);
+    let older = header.generation < wrote.generation;
+    if header.state == State::LoggedOut {
+        // A tombstone that this login replaced is old; any other is somebody's logout, and stays.
+        let old = !same && older && before.is_some_and(|before| before.logged_out);
+        return old.then_some(Mend::WriteAgain);
+    }
+    if same && wrote.logged_out && header.generation > wrote.generation {
+        return Some(Mend::LogOut);
+    }
+    let lost = older || (same && wrote.logged_out);
+    ((same || before.is_some()) && lost).then_some(Mend::WriteAgain)
 }

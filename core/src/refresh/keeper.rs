@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use super::{
     breaker::Breakers,
     coordinator::Flights,
-    decide::{self, Mend, Wrote},
+    decide::{self, Mend, Replaced, Wrote},
     snapshot::{Entry, Recent, RefreshPoint, Seen, Snapshot, Snapshots},
     source::TokenSource,
-    transition::{Move, Row},
+    transition::{self, Move, Row},
 };
 use crate::{
     Clock, Error, ErrorCode, Phase, Result, Timestamp, Token, TokenKey,
@@ -24,7 +24,7 @@ use crate::{
         DynTokenStore, Expected, Fetched, Page, PageOf, StoreError, StoredRecord, TokenQuery,
         TokenSummary, Version,
     },
-    token::{GrantId, Record, Sealing, State, Target},
+    token::{Record, Sealing, State, Target},
 };
 
 /// Times of the refresh protocol. Each can be set at the builder.
@@ -131,6 +131,13 @@ pub(crate) struct Done<T> {
     pub(crate) now: Timestamp,
     /// The monotonic time before the look whose store time is `now`.
     pub(crate) at: Duration,
+}
+
+/// A write whose answer was lost, or was a conflict: it may have been applied.
+struct Tried<T> {
+    version: Version,
+    outcome: T,
+    replaced: Option<Replaced>,
 }
 
 /// Which writes of a transition the change feed may leave out.
@@ -241,11 +248,12 @@ impl Keeper {
             .within(self.0.store.fetch_token(key))
             .await
             .map_err(|error| self.store_error(key, error))?;
+        let now = now.unwrap_or_else(|| self.0.clock.now());
         let mut record = record
             .map(|stored| Record::decode(key, stored, &self.0.sealing))
             .transpose()?;
         if let Some(found) = &record
-            && let Some(again) = self.lost_write(entry, found)
+            && let Some(again) = self.lost_write(key, entry, found, now)?
         {
             let expected = Expected::Version(found.version);
             let written = self
@@ -256,24 +264,38 @@ impl Keeper {
                 record = Some(Record::decode(key, again, &self.0.sealing)?);
             }
         }
-        Ok(Look {
-            record,
-            now: now.unwrap_or_else(|| self.0.clock.now()),
-            seen,
-        })
+        Ok(Look { record, now, seen })
     }
 
-    /// What this process wrote last, if the store shows an older state of that grant, or of the grant that it replaced.
-    fn lost_write(&self, entry: &Entry, found: &Record) -> Option<StoredRecord> {
+    /// What this process writes again, because the store shows an older state than it wrote last.
+    fn lost_write(
+        &self,
+        key: &TokenKey,
+        entry: &Entry,
+        found: &Record,
+        now: Timestamp,
+    ) -> Result<Option<StoredRecord>> {
         let mut recent = entry.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.take_if(|recent| {
             self.0.clock.monotonic().saturating_sub(recent.at) > Duration::from_secs(60)
         });
-        let recent = recent.as_mut()?;
-        let Mend::WriteAgain = decide::lost_write(&recent.wrote, found)?;
-        recent.record.version = Version::random();
-        self.remember_own(recent.record.version);
-        Some(recent.record.clone())
+        let Some(recent) = recent.as_ref() else {
+            return Ok(None);
+        };
+        let mut again = match decide::lost_write(&recent.wrote, found) {
+            None => return Ok(None),
+            Some(Mend::WriteAgain) => recent.record.clone(),
+            Some(Mend::LogOut) => {
+                let grant = Some(recent.wrote.grant_id);
+                match transition::logout(Some(found), grant, now, self.0.timing.tombstone) {
+                    Move::Write(record, _) => record.encode(key, &self.0.sealing, true)?,
+                    Move::Stay(_) => return Ok(None),
+                }
+            }
+        };
+        again.version = Version::random();
+        self.remember_own(again.version);
+        Ok(Some(again))
     }
 
     fn remember_own(&self, version: Version) {
@@ -372,18 +394,27 @@ impl Keeper {
         mut step: impl FnMut(Row<'_>, Timestamp) -> Move<T> + Send,
     ) -> Result<Done<T>> {
         let entry = self.0.snapshots.entry(key);
-        let mut tried: Option<(Version, T)> = None;
+        let mut tried: Option<Tried<T>> = None;
         let mut failures = 0;
         for round in 0_u32.. {
             let look = self.look(key, &entry).await?;
             let (now, at) = (look.now, look.seen.at);
-            if let Some((version, outcome)) = tried.take_if(|(version, _)| {
+            if let Some(tried) = tried.take_if(|tried| {
                 look.record
                     .as_ref()
-                    .is_some_and(|record| record.version == *version)
+                    .is_some_and(|record| record.version == tried.version)
             }) {
+                let Tried {
+                    version,
+                    outcome,
+                    replaced,
+                } = tried;
                 tracing::debug!(%key, %version, "the answer of a write was lost; it had been applied");
                 if let Some(record) = &look.record {
+                    if announce == Announce::Yes {
+                        let stored = record.encode(key, &self.0.sealing, true)?;
+                        self.remember_recent(&entry, stored, record, replaced);
+                    }
                     entry.install(self.snapshot_of(key, record, now, look.seen));
                 }
                 return Ok(Done {
@@ -413,13 +444,13 @@ impl Keeper {
                 .as_ref()
                 .map_or(Expected::Absent, |record| Expected::Version(record.version));
             self.remember_own(record.version);
+            let replaced = look.record.as_ref().map(Replaced::of);
             match self
                 .within(self.0.store.update_token(key, &stored, expected))
                 .await
             {
                 Ok(()) => {
                     if announce == Announce::Yes {
-                        let replaced = look.record.as_ref().map(|old| old.header.grant_id);
                         self.remember_recent(&entry, stored, &record, replaced);
                     }
                     let seen = entry.written(look.seen);
@@ -431,13 +462,23 @@ impl Keeper {
                         at,
                     });
                 }
-                Err(StoreError::Conflict) => tried = Some((record.version, outcome)),
+                Err(StoreError::Conflict) => {
+                    tried = Some(Tried {
+                        version: record.version,
+                        outcome,
+                        replaced,
+                    });
+                }
                 Err(error) => {
                     failures += 1;
                     if failures >= 3 || !matches!(error, StoreError::Unavailable { .. }) {
                         return Err(self.store_error(key, error));
                     }
-                    tried = Some((record.version, outcome));
+                    tried = Some(Tried {
+                        version: record.version,
+                        outcome,
+                        replaced,
+                    });
                 }
             }
             self.pause(round).await;
@@ -455,7 +496,7 @@ impl Keeper {
         entry: &Entry,
         stored: StoredRecord,
         record: &Record,
-        replaced: Option<GrantId>,
+        replaced: Option<Replaced>,
     ) {
         *entry.recent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Recent {
             record: stored,

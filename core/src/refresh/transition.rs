@@ -61,11 +61,13 @@ fn leased_to(record: &Record, attempt: &str) -> bool {
         .is_some_and(|lease| lease.attempt == attempt || !holds(Rule::OwnLease))
 }
 
-/// Ends the journal, if the attempt that began it knows that the token was not processed (rule 12).
+/// Ends the journal, if the attempt that began it knows that the token was not processed (rule 12): by itself, and by
+/// nobody who overtook it since.
 fn end_journal(header: &mut Header, attempt: &str, unprocessed: bool) {
-    header
-        .attempt
-        .take_if(|journal| (unprocessed && journal.by == attempt) || !holds(Rule::Journal));
+    header.attempt.take_if(|journal| {
+        let alone = journal.by == attempt && journal.overtaken_until.is_none();
+        (unprocessed && alone) || !holds(Rule::Journal)
+    });
 }
 
 /// To which registration a grant belongs.
@@ -164,7 +166,8 @@ pub(crate) fn login(
     now: Timestamp,
 ) -> Move<LoginOutcome> {
     if let Some(record) = row
-        && record.header.commit_id.as_ref() == Some(&login.attempt)
+        && (record.header.commit_id.as_ref() == Some(&login.attempt)
+            || record.header.grant_id == login.grant_id)
     {
         return Move::Stay(LoginOutcome::Mine);
     }
@@ -194,9 +197,7 @@ pub(crate) fn login(
         next.header.generation = generation;
         next.header.commit_id = Some(login.attempt.clone());
         // The journal of another attempt is about the very refresh token that stays.
-        next.header
-            .attempt
-            .take_if(|attempt| attempt.by == login.attempt);
+        end_journal(&mut next.header, &login.attempt, true);
         next.header.lease.take_if(|_| mine);
         next.header.not_before = None;
         next.header.failures = 0;
@@ -375,7 +376,10 @@ pub(crate) enum Commit {
     /// It had been written before; the answer was lost.
     Mine,
     /// The generation is another one by now.
-    Superseded,
+    Superseded {
+        /// The row holds the answer's refresh token all the same, or nobody here can say: it must live.
+        keeps_token: bool,
+    },
     /// The grant is logged out, or its row is gone (G4): the new refresh token ends up nowhere.
     Gone,
     /// Another grant stands there: the new refresh token ends up nowhere, and the new login's must live.
@@ -406,15 +410,19 @@ pub(crate) fn commit(
     if record.header.commit_id.as_deref() == Some(attempt) {
         return Move::Stay(Commit::Mine);
     }
-    if record.header.generation != line.generation {
-        return Move::Stay(Commit::Superseded);
-    }
-    if !holds(Rule::CommitUnfenced) && !leased_to(record, attempt) {
-        return Move::Stay(Commit::Superseded);
+    let fenced_off = !holds(Rule::CommitUnfenced) && !leased_to(record, attempt);
+    if fenced_off || is_newer(record, line, begun, answer) {
+        let keeps_token = record.payload().is_none_or(|payload| {
+            answer.refresh_token.is_some() && payload.refresh_token == answer.refresh_token
+        });
+        return Move::Stay(Commit::Superseded { keeps_token });
     }
     let mut next = rewritten(record, now);
     let recovered = record.header.state != State::Active;
-    let generation = line.generation.saturating_add(1);
+    let generation = line
+        .generation
+        .max(record.header.generation)
+        .saturating_add(1);
     next.header.generation = generation;
     next.header.commit_id = Some(attempt.to_owned());
     next.header.lease.take_if(|lease| lease.attempt == attempt);
@@ -454,6 +462,20 @@ pub(crate) fn commit(
     next.set_payload(payload);
     let recovered = recovered && next.header.state == State::Active;
     Move::Write(next, Commit::Done { recovered })
+}
+
+/// Is the row newer than what the attempt began with, so that its answer comes too late?
+///
+/// Not if it is older, as after a fail-over, nor if a login kept the very refresh token that the attempt spent: the
+/// grant lives by the answer alone then.
+fn is_newer(record: &Record, line: Line, begun: &Payload, answer: &Answered) -> bool {
+    let keeps_spent = answer.refresh_token.is_some()
+        && begun.refresh_token.is_some()
+        && answer.refresh_token != begun.refresh_token
+        && record
+            .payload()
+            .is_some_and(|payload| payload.refresh_token == begun.refresh_token);
+    record.header.generation > line.generation && !keeps_spent
 }
 
 /// What a failed attempt writes.

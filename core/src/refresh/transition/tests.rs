@@ -489,7 +489,7 @@ fn a_success_commits_on_the_generation_alone() {
         &answer(Some("rx")),
         at(233),
     );
-    assert_eq!(stayed(late), Commit::Superseded);
+    assert_eq!(stayed(late), Commit::Superseded { keeps_token: false });
 }
 
 #[test]
