@@ -2,20 +2,34 @@
 //!
 //! Nothing here names a database. A dialect adds its schema, the end of its insert, and what its error codes mean.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod errors;
 mod find;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod link;
 mod names;
 mod options;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
 mod poll;
 mod rows;
+mod schema;
 mod statements;
 
 pub use self::options::SqlOptions;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) use self::poll::{BATCH, Follow, poll};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) use self::{
+    errors::{Failure, Meaning},
+    link::{Dialect, Held, Link, again, failed, is_answer},
+    rows::fetched,
+};
 pub(crate) use self::{
     find::find,
     names::Names,
-    poll::{BATCH, Follow, poll},
     rows::{
         KEY, RECORD, bind_key, bind_record, generation, generation_column, key, record, version,
     },
-    statements::{Statements, safe},
+    schema::{MAJOR, columns, is_known, is_there},
+    statements::{Form, Statements, safe},
 };

@@ -1,6 +1,10 @@
 //! Between records and rows.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use sqlx::ValueRef;
 use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type, query::Query};
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use tokenkeep_core::store::Fetched;
 use tokenkeep_core::{
     Timestamp, TokenKey,
     store::{Index, StoreError, StoredRecord, Version},
@@ -23,22 +27,46 @@ pub(crate) const RECORD: [&str; 10] = [
     "body",
 ];
 
-/// The record that stands in a row from the column `at` on.
-pub(crate) fn record<'r, R>(row: &'r R, at: usize) -> Result<StoredRecord, StoreError>
+/// As what a dialect keeps texts: text, or the bytes of it.
+pub(crate) trait Text<'r> {
+    fn text(self) -> Option<&'r str>;
+}
+
+impl<'r> Text<'r> for &'r str {
+    fn text(self) -> Option<&'r str> {
+        Some(self)
+    }
+}
+
+impl<'r> Text<'r> for &'r [u8] {
+    fn text(self) -> Option<&'r str> {
+        std::str::from_utf8(self).ok()
+    }
+}
+
+/// The record that stands in a row from the column `at` on, with texts kept as `T`.
+pub(crate) fn record<'r, T, R>(row: &'r R, at: usize) -> Result<StoredRecord, StoreError>
 where
     R: Row,
     usize: ColumnIndex<R>,
     i64: Decode<'r, R::Database> + Type<R::Database>,
-    String: Decode<'r, R::Database> + Type<R::Database>,
+    T: Text<'r> + Decode<'r, R::Database> + Type<R::Database>,
     Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
 {
     let time = |column| {
         value::<Option<i64>, _>(row, at, column).map(|time| time.map(Timestamp::from_millis))
     };
+    let text = |column| match value::<Option<T>, _>(row, at, column)? {
+        Some(text) => match text.text() {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(of_another_type(column)),
+        },
+        None => Ok(None),
+    };
     let mut index = Index::default();
-    index.issuer = value(row, at, 2)?;
-    index.subject = value(row, at, 3)?;
-    index.sid = value(row, at, 4)?;
+    index.issuer = text(2)?;
+    index.subject = text(3)?;
+    index.sid = text(4)?;
     index.access_expires_at = time(5)?;
     index.grant_expires_at = time(6)?;
     index.changed_at = Timestamp::from_millis(value(row, at, 7)?);
@@ -49,6 +77,28 @@ where
         index,
         value(row, at, 9)?,
     ))
+}
+
+/// What stands in a row of a fetch with the time.
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub(crate) fn fetched<'r, T, R>(row: Option<&'r R>) -> Result<Fetched, StoreError>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    T: Text<'r> + Decode<'r, R::Database> + Type<R::Database>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let unreadable = |_| StoreError::other("the database gave no time");
+    let row = row.ok_or(()).map_err(unreadable)?;
+    let now = row.try_get(0).map_err(|_| ()).map_err(unreadable)?;
+    let owner = row.try_get_raw(1).map_err(|_| ()).map_err(unreadable)?;
+    // The owner is part of the primary key, and never null.
+    let found = match owner.is_null() {
+        true => None,
+        false => Some(record::<T, R>(row, 2)?),
+    };
+    Ok(Fetched::new(found, Some(Timestamp::from_millis(now))))
 }
 
 /// A stamp from its column.
@@ -69,27 +119,19 @@ pub(crate) fn generation_column(generation: u64) -> Result<i64, StoreError> {
         .map_err(|_| StoreError::invalid_input("a generation of 2^63 or more has no column"))
 }
 
-/// The key that stands in a row from the column `at` on.
-pub(crate) fn key<'r, R>(row: &'r R, at: usize) -> Result<TokenKey, StoreError>
+/// The key that stands in a row from the column `at` on, with texts kept as `T`.
+pub(crate) fn key<'r, T, R>(row: &'r R, at: usize) -> Result<TokenKey, StoreError>
 where
     R: Row,
     usize: ColumnIndex<R>,
-    &'r str: Decode<'r, R::Database> + Type<R::Database>,
+    T: Text<'r> + Decode<'r, R::Database> + Type<R::Database>,
 {
-    let [owner, client, slot] = [0, 1, 2].map(|column| text(row, at + column));
+    let [owner, client, slot] = [0, 1, 2].map(|column| {
+        let text = row.try_get::<T, _>(at + column).ok().and_then(T::text);
+        text.ok_or_else(|| StoreError::invalid_row("a column of the key is not text"))
+    });
     TokenKey::from_columns(client?, owner?, slot?)
         .map_err(|_| StoreError::invalid_row("owner, client and slot are no key"))
-}
-
-/// A text of a key.
-fn text<'r, R>(row: &'r R, at: usize) -> Result<&'r str, StoreError>
-where
-    R: Row,
-    usize: ColumnIndex<R>,
-    &'r str: Decode<'r, R::Database> + Type<R::Database>,
-{
-    row.try_get(at)
-        .map_err(|_| StoreError::invalid_row("a column of the key is not text"))
 }
 
 /// The driver's error is dropped: it is only about the type, and might one day show the value.
@@ -99,12 +141,15 @@ where
     usize: ColumnIndex<R>,
     T: Decode<'r, R::Database> + Type<R::Database>,
 {
-    row.try_get(at + column).map_err(|_| {
-        StoreError::invalid_row(format!(
-            "the column {} is null or of another type",
-            RECORD[column]
-        ))
-    })
+    row.try_get(at + column)
+        .map_err(|_| of_another_type(column))
+}
+
+fn of_another_type(column: usize) -> StoreError {
+    StoreError::invalid_row(format!(
+        "the column {} is null or of another type",
+        RECORD[column]
+    ))
 }
 
 /// Binds a record and whether to announce it. The generation comes checked ([`generation_column`]).

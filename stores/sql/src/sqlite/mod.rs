@@ -22,8 +22,16 @@ use tokio::sync::Mutex;
 
 use self::errors::failed;
 use crate::shared::{
-    Names, SqlOptions, Statements, bind_key, bind_record, find, generation_column, key, poll,
+    Form, Names, SqlOptions, Statements, bind_key, bind_record, find, generation_column, key, poll,
     record, safe,
+};
+
+const FORM: Form = Form {
+    parameter: |n| format!("?{n}"),
+    announced: "announce",
+    announcement: |parameter, _| parameter.to_owned(),
+    or_conflict: "ON CONFLICT DO NOTHING",
+    now: None,
 };
 
 /// A token store in an SQLite database, for any number of processes of one machine.
@@ -72,13 +80,18 @@ impl SqliteStore {
     /// A store over your own pool.
     ///
     /// # Errors
-    /// [`StoreError::Misconfigured`] if the prefix cannot be part of a table's name.
+    /// [`StoreError::Misconfigured`] if the prefix cannot be part of a table's name, or with a schema.
     pub fn with_options(pool: SqlitePool, options: SqlOptions) -> Result<Self, StoreError> {
-        let names = Names::new(&options.prefix)?;
+        if options.schema.is_some() {
+            return Err(StoreError::misconfigured(
+                "SQLite has no schemas: leave SqlOptions::schema out",
+            ));
+        }
+        let names = Names::new(&options, '"')?;
         let [tokens, once, changes] = ["tokens", "once", "changes"].map(|table| names.of(table));
         Ok(Self {
             inner: Arc::new(Inner {
-                sql: Statements::new(&names, |n| format!("?{n}"), "ON CONFLICT DO NOTHING"),
+                sql: Statements::new(&names, &FORM),
                 put_once: safe(format!(
                     "INSERT INTO {once} (space, id, value, expires_at) VALUES (?1, ?2, ?3, ?4) \
                      ON CONFLICT (space, id) DO UPDATE SET value = excluded.value, \
@@ -166,7 +179,7 @@ impl FetchToken for SqliteStore {
             .fetch_optional(&self.inner.pool)
             .await
             .map_err(failed)?;
-        let found = row.map(|row| record(&row, 0)).transpose()?;
+        let found = row.map(|row| record::<&str, _>(&row, 0)).transpose()?;
         Ok(Fetched::new(found, Some(now)))
     }
 }
@@ -218,7 +231,12 @@ impl TokenStore for SqliteStore {
         let found = rows
             .map_err(failed)?
             .iter()
-            .map(|row| Ok(TokenSummary::new(key(row, 0)?, record(row, 3)?)))
+            .map(|row| {
+                Ok(TokenSummary::new(
+                    key::<&str, _>(row, 0)?,
+                    record::<&str, _>(row, 3)?,
+                ))
+            })
             .collect::<Result<_, StoreError>>()?;
         Ok(PageOf::in_key_order(found, limit, |summary| &summary.key))
     }

@@ -1,0 +1,120 @@
+//! Statements over the pool of a server: bounded in time, and run again when they lost against others.
+
+use std::{future::Future, time::Duration};
+
+use sqlx::{Database, Executor, Pool, error::DatabaseError, pool::PoolConnection, query::Query};
+use tokenkeep_core::store::StoreError;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::errors::{Failure, Meaning, failure};
+
+/// How often a statement that lost against others is run again. They have moved on each time.
+const ATTEMPTS: u32 = 10;
+
+/// What is particular to a database server, beside its schema and its feed.
+pub(crate) trait Dialect: Database {
+    /// How many rows a statement changed; for an update, how many it found.
+    fn affected(done: &Self::QueryResult) -> u64;
+
+    /// What an error of the server means.
+    fn meaning(error: &dyn DatabaseError) -> Meaning;
+}
+
+/// The way to a server.
+pub(crate) struct Link<D: Dialect> {
+    pub(crate) pool: Pool<D>,
+    pub(crate) patience: Duration,
+}
+
+impl<D: Dialect> Link<D>
+where
+    for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+{
+    /// Runs a statement once and answers its rows.
+    pub(crate) async fn rows(
+        &self,
+        query: Query<'_, D, D::Arguments>,
+    ) -> Result<Vec<D::Row>, Failure> {
+        let end = Instant::now() + self.patience;
+        let mut connection = self.connection(end).await?;
+        let rows = query.fetch_all(&mut *connection.inner);
+        let rows = self.within(end, rows).await;
+        connection.answered = is_answer(&rows);
+        rows
+    }
+
+    /// Runs a statement once and answers how many rows it changed.
+    pub(crate) async fn execute(&self, query: Query<'_, D, D::Arguments>) -> Result<u64, Failure> {
+        let end = Instant::now() + self.patience;
+        let mut connection = self.connection(end).await?;
+        let done = query.execute(&mut *connection.inner);
+        let done = self.within(end, done).await;
+        connection.answered = is_answer(&done);
+        Ok(D::affected(&done?))
+    }
+
+    /// A connection for several statements.
+    pub(crate) async fn connection(&self, end: Instant) -> Result<Held<D>, Failure> {
+        let inner = self.within(end, self.pool.acquire()).await?;
+        Ok(Held {
+            inner,
+            answered: false,
+        })
+    }
+
+    pub(crate) async fn within<T>(
+        &self,
+        end: Instant,
+        work: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, Failure> {
+        match timeout_at(end, work).await {
+            Ok(done) => done.map_err(failed::<D>),
+            Err(_) => Err(Failure::Store(StoreError::other(
+                "the database did not answer in time",
+            ))),
+        }
+    }
+}
+
+/// Runs a statement until it does not lose against another transaction. For statements whose callers know no conflict.
+pub(crate) async fn again<T, F>(run: impl Fn() -> F) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    for attempt in 1..ATTEMPTS {
+        match run().await {
+            Err(Failure::Lost) => sleep(Duration::from_millis(u64::from(2 * attempt))).await,
+            done => return done,
+        }
+    }
+    match run().await {
+        Err(Failure::Lost) => Err(Failure::Store(StoreError::other(
+            "other transactions came first, again and again",
+        ))),
+        done => done,
+    }
+}
+
+pub(crate) fn failed<D: Dialect>(error: sqlx::Error) -> Failure {
+    failure(error, D::meaning)
+}
+
+/// Did the server answer, be it by an error?
+pub(crate) fn is_answer<T>(done: &Result<T, Failure>) -> bool {
+    !matches!(done, Err(Failure::Store(StoreError::Unavailable { .. })))
+}
+
+/// A connection of the pool. One whose answer was not awaited is closed: given back, it would hold its place in the pool
+/// until a server that hangs speaks again.
+pub(crate) struct Held<D: Database> {
+    pub(crate) inner: PoolConnection<D>,
+    pub(crate) answered: bool,
+}
+
+impl<D: Database> Drop for Held<D> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.inner.close_on_drop();
+        }
+    }
+}
