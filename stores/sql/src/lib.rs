@@ -12,11 +12,17 @@
 //!
 //! `sqlx` is re-exported, so that the pool is of the same version.
 
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 mod shared;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "postgres")]
+pub use crate::postgres::PostgresStore;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use crate::shared::SqlOptions;
 #[cfg(feature = "sqlite")]
-pub use crate::{shared::SqlOptions, sqlite::SqliteStore};
+pub use crate::sqlite::SqliteStore;
 pub use sqlx;

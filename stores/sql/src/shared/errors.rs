@@ -28,6 +28,12 @@ pub(crate) enum Failure {
     Store(StoreError),
 }
 
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -41,7 +47,15 @@ impl From<Failure> for StoreError {
 /// is dropped.
 pub(crate) fn failure(error: sqlx::Error, meaning: fn(&dyn DatabaseError) -> Meaning) -> Failure {
     let Some(database) = error.as_database_error() else {
-        return Failure::Store(StoreError::other(error));
+        return Failure::Store(match error {
+            sqlx::Error::Tls(source) | sqlx::Error::Configuration(source) => {
+                StoreError::Misconfigured {
+                    reason: "the connection cannot be secured as the URL or the pool asks".into(),
+                    source: Some(source),
+                }
+            }
+            error => StoreError::other(error),
+        });
     };
     let code = database.code().unwrap_or_default().into_owned();
     Failure::Store(match meaning(database) {

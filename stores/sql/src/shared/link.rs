@@ -2,7 +2,10 @@
 
 use std::{future::Future, time::Duration};
 
-use sqlx::{Database, Executor, Pool, error::DatabaseError, pool::PoolConnection, query::Query};
+use sqlx::{
+    Database, Executor, IntoArguments, Pool, error::DatabaseError, pool::PoolConnection,
+    query::Query,
+};
 use tokenkeep_core::store::StoreError;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -29,51 +32,56 @@ pub(crate) struct Link<D: Dialect> {
 impl<D: Dialect> Link<D>
 where
     for<'c> &'c mut D::Connection: Executor<'c, Database = D>,
+    D::Arguments: IntoArguments<D>,
 {
     /// Runs a statement once and answers its rows.
     pub(crate) async fn rows(
         &self,
         query: Query<'_, D, D::Arguments>,
     ) -> Result<Vec<D::Row>, Failure> {
-        let end = Instant::now() + self.patience;
+        let end = self.end();
         let mut connection = self.connection(end).await?;
         let rows = query.fetch_all(&mut *connection.inner);
-        let rows = self.within(end, rows).await;
-        connection.answered = is_answer(&rows);
+        let rows = in_time(end, async { rows.await.map_err(failed::<D>) }).await;
+        connection.settle(&rows);
         rows
     }
 
     /// Runs a statement once and answers how many rows it changed.
     pub(crate) async fn execute(&self, query: Query<'_, D, D::Arguments>) -> Result<u64, Failure> {
-        let end = Instant::now() + self.patience;
+        let end = self.end();
         let mut connection = self.connection(end).await?;
         let done = query.execute(&mut *connection.inner);
-        let done = self.within(end, done).await;
-        connection.answered = is_answer(&done);
+        let done = in_time(end, async { done.await.map_err(failed::<D>) }).await;
+        connection.settle(&done);
         Ok(D::affected(&done?))
     }
 
     /// A connection for several statements.
     pub(crate) async fn connection(&self, end: Instant) -> Result<Held<D>, Failure> {
-        let inner = self.within(end, self.pool.acquire()).await?;
+        let inner = self.pool.acquire();
+        let inner = in_time(end, async { inner.await.map_err(failed::<D>) }).await?;
         Ok(Held {
             inner,
             answered: false,
         })
     }
 
-    pub(crate) async fn within<T>(
-        &self,
-        end: Instant,
-        work: impl Future<Output = Result<T, sqlx::Error>>,
-    ) -> Result<T, Failure> {
-        match timeout_at(end, work).await {
-            Ok(done) => done.map_err(failed::<D>),
-            Err(_) => Err(Failure::Store(StoreError::other(
-                "the database did not answer in time",
-            ))),
-        }
+    /// When an operation that begins now must be over.
+    pub(crate) fn end(&self) -> Instant {
+        Instant::now() + self.patience
     }
+}
+
+/// Ends work that takes too long.
+pub(crate) async fn in_time<T>(
+    end: Instant,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    timeout_at(end, work).await.unwrap_or_else(|_| {
+        let late = "the database did not answer in time";
+        Err(Failure::Store(StoreError::other(late)))
+    })
 }
 
 /// Runs a statement until it does not lose against another transaction. For statements whose callers know no conflict.
@@ -99,16 +107,18 @@ pub(crate) fn failed<D: Dialect>(error: sqlx::Error) -> Failure {
     failure(error, D::meaning)
 }
 
-/// Did the server answer, be it by an error?
-pub(crate) fn is_answer<T>(done: &Result<T, Failure>) -> bool {
-    !matches!(done, Err(Failure::Store(StoreError::Unavailable { .. })))
-}
-
 /// A connection of the pool. One whose answer was not awaited is closed: given back, it would hold its place in the pool
 /// until a server that hangs speaks again.
 pub(crate) struct Held<D: Database> {
     pub(crate) inner: PoolConnection<D>,
-    pub(crate) answered: bool,
+    answered: bool,
+}
+
+impl<D: Database> Held<D> {
+    /// Notes whether the server answered, be it by an error.
+    pub(crate) fn settle<T>(&mut self, done: &Result<T, Failure>) {
+        self.answered = !matches!(done, Err(Failure::Store(StoreError::Unavailable { .. })));
+    }
 }
 
 impl<D: Database> Drop for Held<D> {

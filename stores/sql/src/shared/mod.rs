@@ -16,20 +16,21 @@ mod schema;
 mod statements;
 
 pub use self::options::SqlOptions;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
-pub(crate) use self::poll::{BATCH, Follow, poll};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use self::{
-    errors::{Failure, Meaning},
-    link::{Dialect, Held, Link, again, failed, is_answer},
+    errors::{Failure, Meaning, failure},
+    link::{Dialect, Link, again, failed, in_time},
     rows::fetched,
 };
 pub(crate) use self::{
     find::find,
     names::Names,
-    rows::{
-        KEY, RECORD, bind_key, bind_record, generation, generation_column, key, record, version,
-    },
+    rows::{KEY, RECORD, bind_key, bind_record, generation_column, key, record},
     schema::{MAJOR, columns, is_known, is_there},
     statements::{Form, Statements, safe},
+};
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) use self::{
+    poll::{BATCH, Follow, poll},
+    rows::{generation, version},
 };
