@@ -12,6 +12,8 @@
 //!
 //! `sqlx` is re-exported, so that the pool is of the same version.
 
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
@@ -19,6 +21,8 @@ mod shared;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+#[cfg(feature = "mysql")]
+pub use crate::mysql::MysqlStore;
 #[cfg(feature = "postgres")]
 pub use crate::postgres::PostgresStore;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]

@@ -23,8 +23,8 @@ use tokenkeep_core::{
 };
 
 use crate::shared::{
-    Dialect, Form, Link, Meaning, Names, SqlOptions, Statements, again, bind_key, bind_record,
-    fetched, find, generation_column, key, record, safe,
+    Dialect, Form, Link, Meaning, Names, SqlOptions, Statements, again, bind_key, fetched, find,
+    page_of, safe, write,
 };
 
 /// The server's clock in milliseconds, as it is now and not as it was when a transaction began.
@@ -200,18 +200,8 @@ impl UpdateToken for PostgresStore {
         record: &StoredRecord,
         expected: Expected,
     ) -> Result<(), StoreError> {
-        let generation = generation_column(record.generation)?;
-        let sql = &self.inner.sql;
-        let statement = match expected {
-            Expected::Absent => &sql.insert,
-            Expected::Version(_) => &sql.update,
-        };
-        let mut statement = bind_record(query(statement.clone()), record, generation);
-        statement = bind_key(statement, key);
-        if let Expected::Version(version) = expected {
-            statement = statement.bind(&version.as_bytes()[..]);
-        }
-        match self.inner.link.execute(statement).await? {
+        let write = write(&self.inner.sql, key, record, expected)?;
+        match self.inner.link.execute(write).await? {
             0 => Err(StoreError::Conflict),
             _ => Ok(()),
         }
@@ -240,16 +230,7 @@ impl TokenStore for PostgresStore {
             Ok((inner.link.rows(sql.build()).await?, limit))
         };
         let (rows, limit) = again(run).await?;
-        let found = rows
-            .iter()
-            .map(|row| {
-                Ok(TokenSummary::new(
-                    key::<&str, _>(row, 0)?,
-                    record::<&str, _>(row, 3)?,
-                ))
-            })
-            .collect::<Result<_, StoreError>>()?;
-        Ok(PageOf::in_key_order(found, limit, |summary| &summary.key))
+        page_of::<&str, _>(&rows, limit)
     }
 
     /// Also removes as many expired values of `put_once`.

@@ -1,9 +1,11 @@
 //! Statements over the pool of a server: bounded in time, and run again when they lost against others.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, str::FromStr, time::Duration};
 
 use sqlx::{
-    Database, Executor, IntoArguments, Pool, error::DatabaseError, pool::PoolConnection,
+    Connection, Database, Executor, IntoArguments, Pool,
+    error::DatabaseError,
+    pool::{PoolConnection, PoolOptions},
     query::Query,
 };
 use tokenkeep_core::store::StoreError;
@@ -13,6 +15,9 @@ use super::errors::{Failure, Meaning, failure};
 
 /// How often a statement that lost against others is run again. They have moved on each time.
 const ATTEMPTS: u32 = 10;
+
+/// A connection that was idle for longer is tried before it is used: the server may have been away.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// What is particular to a database server, beside its schema and its feed.
 pub(crate) trait Dialect: Database {
@@ -71,6 +76,45 @@ where
     pub(crate) fn end(&self) -> Instant {
         Instant::now() + self.patience
     }
+}
+
+/// A pool to a database that answers.
+pub(crate) async fn connect<D: Dialect>(
+    options: <D::Connection as Connection>::Options,
+    patience: Duration,
+) -> Result<Pool<D>, Failure> {
+    // The pool would try again until its time is over, and then not say why.
+    let first = async {
+        let first = D::Connection::connect_with(&options).await;
+        let closed = async { first?.close().await };
+        closed.await.map_err(failed::<D>)
+    };
+    in_time(Instant::now() + patience, first).await?;
+    Ok(PoolOptions::new()
+        .acquire_timeout(patience)
+        .test_before_acquire(false)
+        .before_acquire(|connection: &mut D::Connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options))
+}
+
+/// Reads a URL of one of these schemes. The driver's error is dropped, as it may show parts of the URL.
+pub(crate) fn parse<O: FromStr>(url: &str, schemes: [&str; 2]) -> Result<O, StoreError> {
+    let [scheme, _] = schemes;
+    url.split_once("://")
+        .filter(|(scheme, _)| schemes.contains(scheme))
+        .and_then(|_| url.parse().ok())
+        .ok_or_else(|| {
+            StoreError::misconfigured(format!(
+                "the URL of the database is none such as {scheme}://user:password@host/database"
+            ))
+        })
 }
 
 /// Ends work that takes too long.

@@ -15,17 +15,19 @@ mod rows;
 mod schema;
 mod statements;
 
+#[cfg(feature = "mysql")]
+pub(crate) use self::options::LONGEST_TIMEOUT;
 pub use self::options::SqlOptions;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use self::{
     errors::{Failure, Meaning, failure},
-    link::{Dialect, Link, again, failed, in_time},
+    link::{Dialect, Link, again, connect, failed, in_time, parse},
     rows::fetched,
 };
 pub(crate) use self::{
     find::find,
     names::Names,
-    rows::{KEY, RECORD, bind_key, bind_record, generation_column, key, record},
+    rows::{KEY, RECORD, bind_key, key, page_of, record, write},
     schema::{MAJOR, columns, is_known, is_there},
     statements::{Form, Statements, safe},
 };

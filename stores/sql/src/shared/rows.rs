@@ -2,13 +2,15 @@
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use sqlx::ValueRef;
-use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type, query::Query};
+use sqlx::{ColumnIndex, Database, Decode, Encode, Row, Type, query, query::Query};
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 use tokenkeep_core::store::Fetched;
 use tokenkeep_core::{
     Timestamp, TokenKey,
-    store::{Index, StoreError, StoredRecord, Version},
+    store::{Expected, Index, PageOf, StoreError, StoredRecord, TokenSummary, Version},
 };
+
+use super::Statements;
 
 /// The columns of a key, in their order.
 pub(crate) const KEY: [&str; 3] = ["owner", "client", "slot"];
@@ -113,12 +115,6 @@ pub(crate) fn generation(number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).map_err(|_| StoreError::invalid_row("the generation is negative"))
 }
 
-/// A generation for its column.
-pub(crate) fn generation_column(generation: u64) -> Result<i64, StoreError> {
-    i64::try_from(generation)
-        .map_err(|_| StoreError::invalid_input("a generation of 2^63 or more has no column"))
-}
-
 /// The key that stands in a row from the column `at` on, with texts kept as `T`.
 pub(crate) fn key<'r, T, R>(row: &'r R, at: usize) -> Result<TokenKey, StoreError>
 where
@@ -152,8 +148,60 @@ fn of_another_type(column: usize) -> StoreError {
     ))
 }
 
-/// Binds a record and whether to announce it. The generation comes checked ([`generation_column`]).
-pub(crate) fn bind_record<'q, DB>(
+/// The page that these rows make: a key and a record in each, in key order.
+pub(crate) fn page_of<'r, T, R>(
+    rows: &'r [R],
+    limit: u32,
+) -> Result<PageOf<TokenSummary>, StoreError>
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    T: Text<'r> + Decode<'r, R::Database> + Type<R::Database>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let found = rows.iter().map(|row| {
+        Ok(TokenSummary::new(
+            key::<T, R>(row, 0)?,
+            record::<T, R>(row, KEY.len())?,
+        ))
+    });
+    let found = found.collect::<Result<_, StoreError>>()?;
+    Ok(PageOf::in_key_order(found, limit, |summary| &summary.key))
+}
+
+/// The statement that writes a record if what is expected stands there.
+pub(crate) fn write<'q, DB>(
+    sql: &Statements,
+    to: &TokenKey,
+    record: &StoredRecord,
+    expected: Expected,
+) -> Result<Query<'q, DB, DB::Arguments>, StoreError>
+where
+    DB: Database,
+    for<'t> &'t [u8]: Encode<'t, DB> + Type<DB>,
+    for<'t> &'t str: Encode<'t, DB> + Type<DB>,
+    for<'t> Option<&'t str>: Encode<'t, DB> + Type<DB>,
+    for<'t> Option<i64>: Encode<'t, DB> + Type<DB>,
+    for<'t> i64: Encode<'t, DB> + Type<DB>,
+    for<'t> bool: Encode<'t, DB> + Type<DB>,
+{
+    let generation = i64::try_from(record.generation)
+        .map_err(|_| StoreError::invalid_input("a generation of 2^63 or more has no column"))?;
+    Ok(match expected {
+        Expected::Absent => bind_key(
+            bind_record(query(sql.insert.clone()), record, generation),
+            to,
+        ),
+        Expected::Version(version) => {
+            let update = bind_record(query(sql.update.clone()), record, generation);
+            bind_key(update, to).bind(&version.as_bytes()[..])
+        }
+    })
+}
+
+/// Binds a record and whether to announce it. The generation comes checked.
+fn bind_record<'q, DB>(
     query: Query<'q, DB, DB::Arguments>,
     record: &StoredRecord,
     generation: i64,

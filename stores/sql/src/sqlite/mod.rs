@@ -22,8 +22,7 @@ use tokio::sync::Mutex;
 
 use self::errors::failed;
 use crate::shared::{
-    Form, Names, SqlOptions, Statements, bind_key, bind_record, find, generation_column, key, poll,
-    record, safe,
+    Form, Names, SqlOptions, Statements, bind_key, find, page_of, poll, record, safe, write,
 };
 
 const FORM: Form = Form {
@@ -192,18 +191,8 @@ impl UpdateToken for SqliteStore {
         record: &StoredRecord,
         expected: Expected,
     ) -> Result<(), StoreError> {
-        let generation = generation_column(record.generation)?;
-        let sql = &self.inner.sql;
-        let statement = match expected {
-            Expected::Absent => &sql.insert,
-            Expected::Version(_) => &sql.update,
-        };
-        let mut statement = bind_record(query(statement.clone()), record, generation);
-        statement = bind_key(statement, key);
-        if let Expected::Version(version) = expected {
-            statement = statement.bind(&version.as_bytes()[..]);
-        }
-        match self.write(statement).await? {
+        let write = write(&self.inner.sql, key, record, expected)?;
+        match self.write(write).await? {
             0 => Err(StoreError::Conflict),
             _ => Ok(()),
         }
@@ -228,17 +217,7 @@ impl TokenStore for SqliteStore {
     ) -> Result<PageOf<TokenSummary>, StoreError> {
         let (mut sql, limit): (QueryBuilder<Sqlite>, _) = find(&self.inner.names, query, &page)?;
         let rows = sql.build().fetch_all(&self.inner.pool).await;
-        let found = rows
-            .map_err(failed)?
-            .iter()
-            .map(|row| {
-                Ok(TokenSummary::new(
-                    key::<&str, _>(row, 0)?,
-                    record::<&str, _>(row, 3)?,
-                ))
-            })
-            .collect::<Result<_, StoreError>>()?;
-        Ok(PageOf::in_key_order(found, limit, |summary| &summary.key))
+        page_of::<&str, _>(&rows.map_err(failed)?, limit)
     }
 
     /// Also removes as many expired values of `put_once`, and changes older than an hour.
