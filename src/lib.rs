@@ -117,6 +117,7 @@
 //! | `memory` | `MemoryStore` |
 //! | `sqlite` | `SqliteStore`, and `sql` with sqlx |
 //! | `postgres` | `PostgresStore`, and `sql` with sqlx |
+//! | `mysql` | `MysqlStore` for MySQL and MariaDB, and `sql` with sqlx |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
@@ -127,6 +128,8 @@ pub use tokenkeep_memory::MemoryStore;
 /// Stores in SQL databases, their options, and `sqlx`.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use tokenkeep_sql as sql;
+#[cfg(feature = "mysql")]
+pub use tokenkeep_sql::MysqlStore;
 #[cfg(feature = "postgres")]
 pub use tokenkeep_sql::PostgresStore;
 #[cfg(feature = "sqlite")]

@@ -615,7 +615,7 @@ async fn a_listener_that_is_cut_off_yields_a_gap_and_goes_on() {
         run(
             store.pool(),
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE datname = current_database() AND query LIKE 'LISTEN%' OR query LIKE 'SELECT 1' AND datname = current_database()",
+             WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query = 'SELECT 1')",
         )
         .await;
         assert_eq!(next(&mut changes).await, Change::Gap);
