@@ -595,6 +595,20 @@ async fn a_write_that_is_rolled_back_is_not_in_the_feed_and_another_table_is_nei
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL; tests/run brings it"]
+async fn a_lease_is_no_news() {
+    let (store, _) = store().await;
+    let first = insert(&store, "a").await;
+    let mut changes = store.changes(None).await.unwrap();
+    let (key, mut lease) = (key("a"), record(1));
+    lease.announce = false;
+    let expected = Expected::Version(first.version);
+    store.update_token(&key, &lease, expected).await.unwrap();
+    let heard = tokio::time::timeout(Duration::from_millis(500), changes.next()).await;
+    assert!(heard.is_err(), "{heard:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL; tests/run brings it"]
 async fn a_cursor_begins_with_a_gap() {
     let (store, _) = store().await;
     let since = Some(Cursor("anything".to_owned()));
