@@ -15,24 +15,28 @@ mod rows;
 mod schema;
 mod statements;
 
+#[cfg(feature = "postgres")]
+pub(crate) use self::errors::failure;
 #[cfg(feature = "mysql")]
 pub(crate) use self::options::LONGEST_TIMEOUT;
 pub use self::options::SqlOptions;
+#[cfg(feature = "sqlite")]
+pub(crate) use self::rows::record;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use self::{
-    errors::{Failure, Meaning, failure},
+    errors::{Failure, Meaning},
     link::{Dialect, Link, again, connect, failed, in_time, parse},
     rows::fetched,
 };
 pub(crate) use self::{
     find::find,
     names::Names,
-    rows::{KEY, RECORD, bind_key, key, page_of, record, write},
+    rows::{KEY, RECORD, bind_key, page_of, write},
     schema::{MAJOR, columns, is_known, is_there},
     statements::{Form, Statements, safe},
 };
 #[cfg(any(feature = "sqlite", feature = "mysql"))]
 pub(crate) use self::{
     poll::{BATCH, Follow, poll},
-    rows::{generation, version},
+    rows::{generation, key, version},
 };
