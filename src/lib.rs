@@ -116,6 +116,8 @@
 //! |---|---|
 //! | `memory` | `MemoryStore` |
 //! | `sqlite` | `SqliteStore`, and `sql` with sqlx |
+//! | `postgres` | `PostgresStore`, and `sql` with sqlx |
+//! | `mysql` | `MysqlStore` for MySQL and MariaDB, and `sql` with sqlx |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
@@ -123,8 +125,15 @@
 pub use tokenkeep_core::*;
 #[cfg(feature = "memory")]
 pub use tokenkeep_memory::MemoryStore;
+/// Stores in SQL databases, their options, and `sqlx`.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+pub use tokenkeep_sql as sql;
+#[cfg(feature = "mysql")]
+pub use tokenkeep_sql::MysqlStore;
+#[cfg(feature = "postgres")]
+pub use tokenkeep_sql::PostgresStore;
 #[cfg(feature = "sqlite")]
-pub use tokenkeep_sql::{self as sql, SqliteStore};
+pub use tokenkeep_sql::SqliteStore;
 
 /// Login routes, extractors and sealed sessions for axum.
 #[cfg(feature = "axum")]

@@ -52,8 +52,12 @@ impl Setup {
                     tracing::warn!(store = %self.store, error = %source, "waiting for the store");
                 }
                 Err(error) => {
-                    let message = format!("the store {} cannot be used: {error}", self.store);
-                    return Err(Failure::configuration(message));
+                    let cause = std::error::Error::source(&error);
+                    let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+                    return Err(Failure::configuration(format!(
+                        "the store {} cannot be used: {error}{cause}",
+                        self.store
+                    )));
                 }
             }
             tokio::time::sleep(pause).await;

@@ -2,17 +2,26 @@
 
 use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
+use reqwest::Url;
 use tokenkeep::{
-    MemoryStore, SqliteStore,
+    MemoryStore, MysqlStore, PostgresStore, SqliteStore,
     store::{DynTokenStore, StoreError},
 };
 
 /// A store that can be opened, also by another registry.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum StoreUrl {
     Memory,
     Sqlite(String),
+    /// These hold passwords.
+    Postgres(String),
+    Mysql(String),
+    /// Not refused where it is read, because what refuses there prints it.
+    Unknown,
 }
+
+const KNOWN: &str =
+    "there are memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE and mysql://…";
 
 impl StoreUrl {
     pub(crate) fn file(path: &Path) -> Self {
@@ -23,6 +32,9 @@ impl StoreUrl {
         Ok(match self {
             Self::Memory => Arc::new(MemoryStore::new()),
             Self::Sqlite(location) => Arc::new(SqliteStore::connect(location).await?),
+            Self::Postgres(url) => Arc::new(PostgresStore::connect(url).await?),
+            Self::Mysql(url) => Arc::new(MysqlStore::connect(url).await?),
+            Self::Unknown => return Err(StoreError::misconfigured(KNOWN)),
         })
     }
 
@@ -47,7 +59,10 @@ impl FromStr for StoreUrl {
             ("sqlite", path) => Ok(Self::Sqlite(
                 path.strip_prefix("//").unwrap_or(path).to_owned(),
             )),
-            _ => Err("there are memory: and sqlite:PATH".into()),
+            ("postgres" | "postgresql", _) => Ok(Self::Postgres(url.to_owned())),
+            ("mysql" | "mariadb", _) => Ok(Self::Mysql(url.to_owned())),
+            _ if rest.contains('@') => Ok(Self::Unknown),
+            _ => Err(KNOWN.into()),
         }
     }
 }
@@ -57,6 +72,52 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Memory => f.write_str("memory, and end with this process"),
             Self::Sqlite(location) => f.write_str(location),
+            Self::Postgres(url) | Self::Mysql(url) => f.write_str(&without_password(url)),
+            Self::Unknown => f.write_str("of this URL"),
         }
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreUrl({self})")
+    }
+}
+
+/// Parameters may hold a password too.
+fn without_password(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) if url.has_host() => format!(
+            "{}://{}{}{}",
+            url.scheme(),
+            url.host_str().unwrap_or_default(),
+            url.port()
+                .map_or_else(String::new, |port| format!(":{port}")),
+            url.path()
+        ),
+        _ => "of this URL".to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by it")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in [
+            "postgres://app:hunter2@db:5432/app?password=hunter2",
+            "mysql://:hunter2@db/app",
+            "mariadb:hunter2@db",
+            "postgres://app:hunter2@db:port/app",
+            "oracle://app:hunter2@db/app",
+        ] {
+            let store: StoreUrl = url.parse().unwrap();
+            let shown = format!("{store} {store:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let store: StoreUrl = "postgres://app:hunter2@db:5432/app".parse().unwrap();
+        assert_eq!(store.to_string(), "postgres://db:5432/app");
     }
 }

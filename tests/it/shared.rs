@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tokenkeep::{SqliteStore, store::DynTokenStore};
+use tokenkeep::{MysqlStore, PostgresStore, SqliteStore, store::DynTokenStore};
+use tokenkeep_parts::{Kind, Server};
 
 /// A store that several processes open by its URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shared {
     Sqlite,
+    Postgres,
+    MariaDb,
 }
 
 /// A place where nothing is kept yet.
@@ -20,7 +23,13 @@ pub(crate) struct Place {
 
 impl Shared {
     pub(crate) fn place(self) -> Place {
+        let on = |kind| Place {
+            url: Server::shared(kind).fresh(),
+            _folder: None,
+        };
         match self {
+            Self::Postgres => on(Kind::Postgres),
+            Self::MariaDb => on(Kind::MariaDb),
             Self::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
                 let path = folder.path().join("tokens.db");
@@ -38,6 +47,8 @@ pub(crate) async fn open(url: &str) -> DynTokenStore {
     let (scheme, _) = url.split_once(':').unwrap();
     match scheme {
         "sqlite" => Arc::new(SqliteStore::connect(url).await.unwrap()),
+        "postgres" => Arc::new(PostgresStore::connect(url).await.unwrap()),
+        "mysql" => Arc::new(MysqlStore::connect(url).await.unwrap()),
         other => panic!("no store has the scheme {other}"),
     }
 }

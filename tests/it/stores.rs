@@ -1,5 +1,7 @@
 //! The in-tree stores keep the contract: each passes the conformance kit, with two handles and with time that moves.
 
+mod mysql;
+mod postgres;
 mod sealing;
 mod sqlite;
 
@@ -12,7 +14,9 @@ use std::{
 };
 
 use tokenkeep::{Clock, MemoryStore, SystemClock, Timestamp, store::TokenStore};
-use tokenkeep_testing::conformance::{Options, Report, Verdict, check_with};
+use tokenkeep_testing::conformance::{self, Options, Outcome, Report, Verdict, check_with};
+
+use crate::shared::Shared;
 
 /// The machine's clock, put forward.
 #[derive(Debug, Default)]
@@ -43,7 +47,39 @@ async fn conforms<S: TokenStore + Clone>(clock: Arc<Ahead>, store: S, second: S)
     report
 }
 
-/// All but the trials over processes, which take a test of its own.
+/// Everything the kit can ask of a store whose time is that of a server, which nobody moves: that takes real time.
+async fn conforms_on_a_server<S: TokenStore + Clone>(store: S, second: S) {
+    let options = Options::new()
+        .second_handle(move || std::future::ready(second.clone()))
+        .real_time();
+    let report = check_with(options, || std::future::ready(store)).await;
+    println!("{report}");
+    report.assert();
+    assert!(all_passed(&report));
+}
+
+/// The trials over processes: four of them in a fresh place of a store.
+async fn conforms_with_four_processes<S: TokenStore>(
+    shared: Shared,
+    test: &str,
+    open: impl AsyncFn(String) -> S,
+) {
+    // A further process uses what the first one has made, and leaves it to the first one to remove.
+    let location = conformance::location();
+    let place = location.is_none().then(|| shared.place());
+    let url = location.unwrap_or_else(|| place.as_ref().unwrap().url.clone());
+    let options = Options::new()
+        .processes(3, test)
+        .location(&url)
+        .only("processes/");
+    let report = check_with(options, || open(url)).await;
+    println!("{report}");
+    report.assert();
+    let passed = |outcome: &&Outcome| outcome.verdict == Verdict::Passed;
+    assert_eq!(report.outcomes.iter().filter(passed).count(), 7);
+}
+
+/// All but the trials over processes, which take a test of their own.
 fn all_passed(report: &Report) -> bool {
     let mut outcomes = report.outcomes.iter();
     outcomes.all(|outcome| {

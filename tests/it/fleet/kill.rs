@@ -38,6 +38,18 @@ async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_sqlite() {
     hammer(Shared::Sqlite).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL; tests/run brings it"]
+async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_postgres() {
+    hammer(Shared::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB; tests/run brings it"]
+async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_mariadb() {
+    hammer(Shared::MariaDb).await;
+}
+
 /// What the processes saw.
 #[derive(Clone, Debug, Default)]
 struct Seen {

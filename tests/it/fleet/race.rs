@@ -19,6 +19,18 @@ async fn eight_processes_spend_each_refresh_token_once_over_sqlite() {
     race(Shared::Sqlite).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL; tests/run brings it"]
+async fn eight_processes_spend_each_refresh_token_once_over_postgres() {
+    race(Shared::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MariaDB; tests/run brings it"]
+async fn eight_processes_spend_each_refresh_token_once_over_mariadb() {
+    race(Shared::MariaDb).await;
+}
+
 async fn race(store: Shared) {
     let place = store.place();
     let world = World::over(Kind::Memory, Provider::builder()).await;

@@ -8,9 +8,8 @@ use tempfile::TempDir;
 use tokenkeep::{Clock, SqliteStore, Timestamp, TokenKey, sql::SqlOptions, store::*};
 use tokio_stream::StreamExt;
 
-use tokenkeep_testing::conformance::{self, Options, Outcome, Verdict, check_with};
-
 use super::{Ahead, all_passed, conforms};
+use crate::shared::Shared;
 
 /// A folder with a database of its own.
 struct Database(TempDir);
@@ -94,25 +93,12 @@ async fn conforms_with_two_pools_over_one_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn conforms_with_four_processes_over_one_file() {
-    // A further process uses what the first one has made, and leaves it to the first one to remove.
-    let location = conformance::location();
-    let database = location.is_none().then(Database::new);
-    let path = database.as_ref().map(Database::path);
-    let path = location.unwrap_or_else(|| path.unwrap().to_str().unwrap().to_owned());
-    let options = Options::new()
-        .processes(
-            3,
-            "stores::sqlite::conforms_with_four_processes_over_one_file",
-        )
-        .location(&path)
-        .only("processes/");
-    let store = async || SqliteStore::connect(&path).await.unwrap();
-    let report = check_with(options, store).await;
-    println!("{report}");
-    report.assert();
-    let passed = |outcome: &&Outcome| outcome.verdict == Verdict::Passed;
-    assert_eq!(report.outcomes.iter().filter(passed).count(), 7);
+async fn conforms_with_four_processes() {
+    let test = "stores::sqlite::conforms_with_four_processes";
+    super::conforms_with_four_processes(Shared::Sqlite, test, async |url| {
+        SqliteStore::connect(&url).await.unwrap()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

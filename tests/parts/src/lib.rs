@@ -20,7 +20,7 @@ mod program;
 use std::{
     process::Child,
     sync::{
-        Mutex, OnceLock,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
@@ -120,7 +120,7 @@ impl Server {
 
     /// Ends the server at once, as a crash does; its data stay.
     pub fn kill(&self) {
-        if let Some(mut process) = self.process.lock().expect("no panic while held").take() {
+        if let Some(mut process) = self.process().take() {
             let _ = process.kill();
             let _ = process.wait();
         }
@@ -131,22 +131,28 @@ impl Server {
     /// # Panics
     /// As [`start`](Self::start).
     pub fn resume(&self) {
-        let mut process = self.process.lock().expect("no panic while held");
-        let command = kinds::server(self.kind, self.folder.path(), self.port);
-        let child = process.insert(program::spawn(command));
+        let mut process = self.process();
         let start = Instant::now();
+        let spawn = || program::spawn(kinds::server(self.kind, self.folder.path(), self.port));
+        let mut child = process.insert(spawn());
         while !kinds::answers(self.kind, self.port) {
-            if let Ok(Some(status)) = child.try_wait() {
-                panic!("{:?} ended at its start: {status}{}", self.kind, self.log());
-            }
+            std::thread::sleep(Duration::from_millis(20));
             assert!(
                 start.elapsed() < START,
                 "{:?} does not answer after {START:?}{}",
                 self.kind,
                 self.log()
             );
-            std::thread::sleep(Duration::from_millis(20));
+            if let Ok(Some(_)) = child.try_wait() {
+                // PostgreSQL does not start while a process of the one that was killed still ends.
+                std::thread::sleep(Duration::from_millis(200));
+                child = process.insert(spawn());
+            }
         }
+    }
+
+    fn process(&self) -> MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn url(&self, number: u32) -> String {

@@ -50,7 +50,10 @@ where
         }
     }
     if let Some(key) = page.after_key()? {
-        sql.push(" AND (owner, client, slot) > (")
+        // The first condition says nothing new; MySQL finds the place by it.
+        sql.push(" AND owner >= ")
+            .push_bind(key.owner_column())
+            .push(" AND (owner, client, slot) > (")
             .push_bind(key.owner_column())
             .push(", ")
             .push_bind(key.client())
@@ -58,7 +61,13 @@ where
             .push_bind(&*key.slot_column())
             .push(")");
     }
-    sql.push(" ORDER BY owner, client, slot LIMIT ")
-        .push_bind(i64::from(limit) + 1);
+    // What is the same in all rows is left out of the order, which MySQL would sort by.
+    sql.push(match (&query.owner, &query.client) {
+        (Some(_), Some(_)) => " ORDER BY slot",
+        (Some(_), None) => " ORDER BY client, slot",
+        (None, Some(_)) => " ORDER BY owner, slot",
+        (None, None) => " ORDER BY owner, client, slot",
+    });
+    sql.push(" LIMIT ").push_bind(i64::from(limit) + 1);
     Ok((sql, limit))
 }

@@ -13,43 +13,69 @@ pub(crate) struct Statements {
     pub(crate) update: SqlStr,
 }
 
+/// How a dialect writes them.
+#[derive(Clone, Copy)]
+pub(crate) struct Form {
+    /// The nth placeholder, counted from 1.
+    pub(crate) parameter: fn(usize) -> String,
+    /// The column that tells the change feed of a write.
+    pub(crate) announced: &'static str,
+    /// Its new value, from the placeholder and what it is without an announcement.
+    pub(crate) announcement: fn(&str, &str) -> String,
+    /// The end of an insert that finds the key taken, where that is no error.
+    pub(crate) or_conflict: &'static str,
+    /// The database's own time in milliseconds. With it, a fetch has one row always: the time, the owner if there
+    /// is a record, and the record.
+    pub(crate) now: Option<&'static str>,
+}
+
 impl Statements {
-    /// `parameter` writes the nth placeholder, counted from 1; `or_conflict` ends an insert that finds the key taken.
-    pub(crate) fn new(
-        names: &Names,
-        parameter: impl Fn(usize) -> String,
-        or_conflict: &str,
-    ) -> Self {
+    pub(crate) fn new(names: &Names, form: &Form) -> Self {
         let tokens = names.of("tokens");
-        let equals = |columns: &[&str], first: usize, between: &str| {
-            let terms = columns
-                .iter()
-                .enumerate()
-                .map(|(at, column)| format!("{column} = {}", parameter(first + at)));
-            terms.collect::<Vec<_>>().join(between)
-        };
-        let written = [&RECORD[..], &["announce"]].concat();
-        let inserted = [&written[..], &KEY].concat();
-        let key_at = written.len() + 1;
-        let parameters = (1..=inserted.len()).map(&parameter).collect::<Vec<_>>();
+        let key_at = RECORD.len() + 2;
+        let announcement = (form.parameter)(key_at - 1);
+        let announce = |otherwise| (form.announcement)(&announcement, otherwise);
+        let inserted = [&RECORD[..], &[form.announced], &KEY].concat();
+        let mut values: Vec<_> = (1..=inserted.len()).map(form.parameter).collect();
+        values[key_at - 2] = announce("0");
         Self {
-            fetch: safe(format!(
-                "SELECT {} FROM {tokens} WHERE {}",
-                RECORD.join(", "),
-                equals(&KEY, 1, " AND ")
-            )),
+            fetch: safe(match form.now {
+                None => format!(
+                    "SELECT {} FROM {tokens} WHERE {}",
+                    RECORD.join(", "),
+                    form.equals(&KEY, 1, " AND ")
+                ),
+                Some(now) => format!(
+                    "SELECT {now}, t.owner, t.{} FROM (SELECT 1 AS one) AS always LEFT JOIN {tokens} AS t ON {}",
+                    RECORD.join(", t."),
+                    form.equals(&KEY.map(|column| format!("t.{column}")), 1, " AND ")
+                ),
+            }),
             insert: safe(format!(
-                "INSERT INTO {tokens} ({}) VALUES ({}) {or_conflict}",
+                "INSERT INTO {tokens} ({}) VALUES ({}) {}",
                 inserted.join(", "),
-                parameters.join(", ")
+                values.join(", "),
+                form.or_conflict
             )),
             update: safe(format!(
-                "UPDATE {tokens} SET {} WHERE {} AND version = {}",
-                equals(&written, 1, ", "),
-                equals(&KEY, key_at, " AND "),
-                parameter(key_at + KEY.len())
+                "UPDATE {tokens} SET {}, {} = {} WHERE {} AND version = {}",
+                form.equals(&RECORD, 1, ", "),
+                form.announced,
+                announce(form.announced),
+                form.equals(&KEY, key_at, " AND "),
+                (form.parameter)(key_at + KEY.len())
             )),
         }
+    }
+}
+
+impl Form {
+    fn equals(&self, columns: &[impl AsRef<str>], first: usize, between: &str) -> String {
+        let terms = columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| format!("{} = {}", column.as_ref(), (self.parameter)(first + at)));
+        terms.collect::<Vec<_>>().join(between)
     }
 }
 
@@ -61,11 +87,24 @@ pub(crate) fn safe(sql: String) -> SqlStr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SqlOptions;
+
+    const FORM: Form = Form {
+        parameter: |n| format!("${n}"),
+        announced: "announce",
+        announcement: |parameter, _| parameter.to_owned(),
+        or_conflict: "ON CONFLICT DO NOTHING",
+        now: None,
+    };
+
+    fn statements(form: &Form) -> Statements {
+        let options = SqlOptions::new().prefix("t");
+        Statements::new(&Names::new(&options, '"').unwrap(), form)
+    }
 
     #[test]
     fn parameters_are_numbered_in_the_order_in_which_they_are_bound() {
-        let names = Names::new("t").unwrap();
-        let sql = Statements::new(&names, |n| format!("${n}"), "ON CONFLICT DO NOTHING");
+        let sql = statements(&FORM);
         assert_eq!(
             sql.update.as_str(),
             "UPDATE \"t_tokens\" SET version = $1, generation = $2, issuer = $3, subject = $4, sid = $5, \
@@ -73,5 +112,30 @@ mod tests {
              announce = $11 WHERE owner = $12 AND client = $13 AND slot = $14 AND version = $15"
         );
         assert!(sql.insert.as_str().ends_with("$14) ON CONFLICT DO NOTHING"));
+    }
+
+    #[test]
+    fn a_write_that_is_not_announced_keeps_the_announcement_of_the_one_before() {
+        let sql = statements(&Form {
+            announcement: |parameter, otherwise| format!("IF({parameter}, now, {otherwise})"),
+            ..FORM
+        });
+        let (insert, update) = (sql.insert.as_str(), sql.update.as_str());
+        assert!(insert.contains("$10, IF($11, now, 0), $12"), "{insert}");
+        assert!(
+            update.contains("announce = IF($11, now, announce) WHERE"),
+            "{update}"
+        );
+    }
+
+    #[test]
+    fn a_fetch_with_the_time_has_a_row_always() {
+        let sql = statements(&Form {
+            now: Some("clock()"),
+            ..FORM
+        });
+        let fetch = sql.fetch.as_str();
+        assert!(fetch.starts_with("SELECT clock(), t.owner, t.version, t.generation"));
+        assert!(fetch.ends_with("ON t.owner = $1 AND t.client = $2 AND t.slot = $3"));
     }
 }

@@ -122,7 +122,7 @@ impl Place {
 
 fn change(row: &SqliteRow, at: Place) -> Result<Change, StoreError> {
     Ok(Change::Written {
-        key: key(row, 3)?,
+        key: key::<&str, _>(row, 3)?,
         version: at.version,
         generation: generation(row.try_get(2).map_err(failed)?)?,
         cursor: Cursor(format!("{}-{}", at.seq, at.version)),

@@ -22,8 +22,15 @@ use tokio::sync::Mutex;
 
 use self::errors::failed;
 use crate::shared::{
-    Names, SqlOptions, Statements, bind_key, bind_record, find, generation_column, key, poll,
-    record, safe,
+    Form, Names, SqlOptions, Statements, bind_key, find, page_of, poll, record, safe, write,
+};
+
+const FORM: Form = Form {
+    parameter: |n| format!("?{n}"),
+    announced: "announce",
+    announcement: |parameter, _| parameter.to_owned(),
+    or_conflict: "ON CONFLICT DO NOTHING",
+    now: None,
 };
 
 /// A token store in an SQLite database, for any number of processes of one machine.
@@ -72,13 +79,18 @@ impl SqliteStore {
     /// A store over your own pool.
     ///
     /// # Errors
-    /// [`StoreError::Misconfigured`] if the prefix cannot be part of a table's name.
+    /// [`StoreError::Misconfigured`] if the prefix cannot be part of a table's name, or with a schema.
     pub fn with_options(pool: SqlitePool, options: SqlOptions) -> Result<Self, StoreError> {
-        let names = Names::new(&options.prefix)?;
+        if options.schema.is_some() {
+            return Err(StoreError::misconfigured(
+                "SQLite has no schemas: leave SqlOptions::schema out",
+            ));
+        }
+        let names = Names::new(&options, '"')?;
         let [tokens, once, changes] = ["tokens", "once", "changes"].map(|table| names.of(table));
         Ok(Self {
             inner: Arc::new(Inner {
-                sql: Statements::new(&names, |n| format!("?{n}"), "ON CONFLICT DO NOTHING"),
+                sql: Statements::new(&names, &FORM),
                 put_once: safe(format!(
                     "INSERT INTO {once} (space, id, value, expires_at) VALUES (?1, ?2, ?3, ?4) \
                      ON CONFLICT (space, id) DO UPDATE SET value = excluded.value, \
@@ -166,7 +178,7 @@ impl FetchToken for SqliteStore {
             .fetch_optional(&self.inner.pool)
             .await
             .map_err(failed)?;
-        let found = row.map(|row| record(&row, 0)).transpose()?;
+        let found = row.map(|row| record::<&str, _>(&row, 0)).transpose()?;
         Ok(Fetched::new(found, Some(now)))
     }
 }
@@ -179,18 +191,8 @@ impl UpdateToken for SqliteStore {
         record: &StoredRecord,
         expected: Expected,
     ) -> Result<(), StoreError> {
-        let generation = generation_column(record.generation)?;
-        let sql = &self.inner.sql;
-        let statement = match expected {
-            Expected::Absent => &sql.insert,
-            Expected::Version(_) => &sql.update,
-        };
-        let mut statement = bind_record(query(statement.clone()), record, generation);
-        statement = bind_key(statement, key);
-        if let Expected::Version(version) = expected {
-            statement = statement.bind(&version.as_bytes()[..]);
-        }
-        match self.write(statement).await? {
+        let write = write(&self.inner.sql, key, record, expected)?;
+        match self.write(write).await? {
             0 => Err(StoreError::Conflict),
             _ => Ok(()),
         }
@@ -215,12 +217,7 @@ impl TokenStore for SqliteStore {
     ) -> Result<PageOf<TokenSummary>, StoreError> {
         let (mut sql, limit): (QueryBuilder<Sqlite>, _) = find(&self.inner.names, query, &page)?;
         let rows = sql.build().fetch_all(&self.inner.pool).await;
-        let found = rows
-            .map_err(failed)?
-            .iter()
-            .map(|row| Ok(TokenSummary::new(key(row, 0)?, record(row, 3)?)))
-            .collect::<Result<_, StoreError>>()?;
-        Ok(PageOf::in_key_order(found, limit, |summary| &summary.key))
+        page_of::<&str, _>(&rows.map_err(failed)?, limit)
     }
 
     /// Also removes as many expired values of `put_once`, and changes older than an hour.

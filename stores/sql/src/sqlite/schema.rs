@@ -4,19 +4,16 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqliteConnection, SqlitePool, qu
 use tokenkeep_core::store::StoreError;
 
 use super::errors::failed;
-use crate::shared::{KEY, Names, RECORD, safe};
-
-/// Raised only by a change that older versions of this crate cannot live with; new columns and indexes do not raise it.
-const MAJOR: i64 = 1;
+use crate::shared::{MAJOR, Names, columns, is_known, is_there, safe};
 
 /// How many writes the change sequence covers, and how many more it may hold before it is cut.
 const COVERED: u32 = 16_000;
 const SLACK: u32 = 256;
 
-/// The tables with their columns, beside those of a key and a record.
+/// The tables, with the columns that only SQLite has.
 const TABLES: [(&str, &[&str]); 4] = [
     ("tokens", &["announce"]),
-    ("once", &["space", "id", "value", "expires_at"]),
+    ("once", &[]),
     (
         "changes",
         &[
@@ -29,7 +26,7 @@ const TABLES: [(&str, &[&str]); 4] = [
             "written_at",
         ],
     ),
-    ("schema", &["id", "major"]),
+    ("schema", &[]),
 ];
 
 /// Indexes and triggers.
@@ -150,29 +147,13 @@ async fn run(connection: &mut SqliteConnection, sql: String) -> Result<(), Store
 /// Is everything there? A table that lacks a column is an error, since `IF NOT EXISTS` would pass it by.
 async fn is_current(connection: &mut SqliteConnection, names: &Names) -> Result<bool, StoreError> {
     let mut all_there = true;
-    for (table, columns) in TABLES {
-        let columns: Vec<&str> = match table {
-            "tokens" => [&KEY[..], &RECORD, columns].concat(),
-            _ => columns.to_vec(),
-        };
-        let table = names.bare(table);
+    for (table, more) in TABLES {
         let found: Vec<String> = query_scalar("SELECT name FROM pragma_table_info(?1)")
-            .bind(&*table)
+            .bind(names.bare(table))
             .fetch_all(&mut *connection)
             .await
             .map_err(failed)?;
-        let lacking: Vec<&str> = columns
-            .into_iter()
-            .filter(|column| !found.iter().any(|found| found == column))
-            .collect();
-        if found.is_empty() {
-            all_there = false;
-        } else if !lacking.is_empty() {
-            return Err(StoreError::misconfigured(format!(
-                "the table {table} lacks {}; rename it, or choose another prefix, and call migrate()",
-                lacking.join(", ")
-            )));
-        }
+        all_there &= is_there(names, table, &columns(table, more), &found)?;
     }
     for name in REST {
         let found: bool = query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = ?1")
@@ -190,11 +171,5 @@ async fn is_current(connection: &mut SqliteConnection, names: &Names) -> Result<
             .fetch_optional(connection)
             .await
             .map_err(failed)?;
-    match major {
-        None => Ok(false),
-        Some(MAJOR) => Ok(true),
-        Some(other) => Err(StoreError::misconfigured(format!(
-            "the tables are of schema version {other}; this version of tokenkeep-sql knows {MAJOR}"
-        ))),
-    }
+    is_known(major)
 }

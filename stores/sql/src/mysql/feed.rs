@@ -1,0 +1,214 @@
+//! The change feed: the table of tokens itself, by the time of each row's last announced write.
+//!
+//! MySQL numbers a row when it is written and shows it when it is committed, so a number that is missing may never come,
+//! or come late; and a sequence that all writers share until they commit would make them wait for each other's disk.
+//! Times have the same trouble but need no sequence: a row that was written at a time before the last look may show
+//! itself later. So each look goes back a little, for news without delay, and every now and then a look goes back
+//! further than any acknowledged write can be late: a write is stamped when its statement begins, and whoever waits for
+//! it gives up after [`LONGEST_TIMEOUT`]. What was seen is remembered for as long. Nothing grows, nothing is trimmed, and
+//! a place in the feed never becomes too old.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{MySql, Row, SqlStr, mysql::MySqlRow, query};
+use tokenkeep_core::{
+    TokenKey,
+    store::{Change, Cursor, StoreError, Version},
+};
+
+use super::NOW;
+use crate::shared::{
+    BATCH, Follow, LONGEST_TIMEOUT, Link, Names, again, generation, key, safe, version,
+};
+
+/// How far each look goes back, in the server's microseconds: as long as commits take.
+const RECENT: i64 = 1_000_000;
+
+/// How far the looks go back that find what came late.
+const LATE: i64 = 2 * micros(LONGEST_TIMEOUT);
+
+/// How often those are.
+const SWEEP: i64 = micros(Duration::from_secs(10));
+
+/// More changes at once are a gap instead.
+const MOST: usize = 64 * BATCH;
+
+const fn micros(time: Duration) -> i64 {
+    time.as_micros() as i64
+}
+
+pub(crate) struct Feed {
+    link: Arc<Link<MySql>>,
+    following: SqlStr,
+    /// When the last look was.
+    looked: i64,
+    /// When the last look was that went back far.
+    swept: i64,
+    /// The writes that were seen, as far back as any look goes: when, of which key; and their generation. A write that
+    /// only took a lease leaves all three as they are.
+    seen: HashMap<(i64, TokenKey), u64>,
+    /// Something may have been missed before the next look.
+    missed: bool,
+}
+
+/// What a look finds.
+struct Look {
+    /// When it began.
+    now: i64,
+    rows: Vec<Written>,
+    /// There was more than could be read.
+    cut: bool,
+}
+
+struct Written {
+    at: i64,
+    key: TokenKey,
+    version: Version,
+    generation: u64,
+}
+
+impl Feed {
+    pub(crate) async fn open(
+        link: Arc<Link<MySql>>,
+        names: &Names,
+        since: Option<Cursor>,
+    ) -> Result<Self, StoreError> {
+        let tokens = names.of("tokens");
+        let mut feed = Self {
+            link,
+            // The time is that of the statement's begin, so that nothing is written between the two.
+            following: safe(format!(
+                "SELECT {NOW} AS at, NULL AS version, NULL AS generation, NULL AS owner, NULL AS client, NULL AS slot \
+                 UNION ALL (SELECT written_at, version, generation, owner, client, slot FROM {tokens} \
+                 WHERE written_at >= ? ORDER BY written_at LIMIT ?)"
+            )),
+            looked: 0,
+            swept: 0,
+            seen: HashMap::new(),
+            missed: false,
+        };
+        let now = feed.page(i64::MAX).await?.0;
+        (feed.looked, feed.swept) = (now, now);
+        match since.map(|cursor| place(&cursor)) {
+            // What is there already is no news, but what shows itself later is, however early it was written.
+            None => {
+                let look = feed.look(now - LATE).await?;
+                feed.missed = look.cut;
+                look.rows.into_iter().for_each(|row| {
+                    feed.is_new(&row);
+                });
+            }
+            Some(Some(place)) if place <= now => (feed.looked, feed.swept) = (place, place - SWEEP),
+            Some(_) => feed.missed = true,
+        }
+        Ok(feed)
+    }
+
+    /// Everything that was written from this time on.
+    async fn look(&self, from: i64) -> Result<Look, StoreError> {
+        let (now, mut rows) = self.page(from).await?;
+        let mut full = rows.len() == BATCH;
+        while full && rows.len() < MOST {
+            let from = rows.last().map_or(from, |last| last.at);
+            let (_, more) = self.page(from).await?;
+            // As many writes of one microsecond as a page holds stop here, and count as cut.
+            full = more.len() == BATCH;
+            if more.last().is_none_or(|last| last.at == from) {
+                rows.extend(more);
+                break;
+            }
+            rows.extend(more);
+        }
+        Ok(Look {
+            now,
+            rows,
+            cut: full,
+        })
+    }
+
+    /// The server's time, and a page of what was written from a time on.
+    async fn page(&self, from: i64) -> Result<(i64, Vec<Written>), StoreError> {
+        let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
+        let page = || query(self.following.clone()).bind(from).bind(limit);
+        let rows = again(|| self.link.rows(page())).await?;
+        let mut now = None;
+        let mut written = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let at = row.try_get(0).map_err(unreadable)?;
+            match row.try_get(1).map_err(unreadable)? {
+                Some(stamp) => written.push(read(row, at, stamp)?),
+                None => now = Some(at),
+            }
+        }
+        let now = now.ok_or_else(|| StoreError::other("the database gave no time"))?;
+        Ok((now, written))
+    }
+
+    /// Was this write not seen before?
+    fn is_new(&mut self, row: &Written) -> bool {
+        let before = self.seen.insert((row.at, row.key.clone()), row.generation);
+        before != Some(row.generation)
+    }
+}
+
+#[async_trait]
+impl Follow for Feed {
+    async fn read(&mut self) -> Result<Vec<Change>, StoreError> {
+        let sweep = self.looked - self.swept >= SWEEP;
+        let from = match sweep {
+            true => self.swept - LATE,
+            false => self.looked - RECENT,
+        };
+        let look = self.look(from).await?;
+        let mut news = Vec::new();
+        // A clock that was put back, or another server's: what was written at those times was not looked at.
+        let back = look.now < self.looked;
+        if std::mem::take(&mut self.missed) || look.cut || back {
+            news.push(Change::Gap);
+        }
+        for row in look.rows {
+            if self.is_new(&row) {
+                news.push(row.into());
+            }
+        }
+        self.looked = look.now;
+        if sweep || back {
+            self.swept = look.now;
+            let oldest = look.now.min(from) - LATE;
+            self.seen.retain(|(at, _), _| *at >= oldest);
+        }
+        Ok(news)
+    }
+}
+
+impl From<Written> for Change {
+    fn from(row: Written) -> Self {
+        Self::Written {
+            cursor: Cursor(format!("{}-{}", row.at, row.version)),
+            key: row.key,
+            version: row.version,
+            generation: row.generation,
+        }
+    }
+}
+
+fn read(row: &MySqlRow, at: i64, stamp: Vec<u8>) -> Result<Written, StoreError> {
+    Ok(Written {
+        at,
+        key: key::<&[u8], _>(row, 3)?,
+        version: version(stamp)?,
+        generation: generation(row.try_get(2).map_err(unreadable)?)?,
+    })
+}
+
+fn unreadable(_: sqlx::Error) -> StoreError {
+    StoreError::invalid_row("a time, version or generation is null or of another type")
+}
+
+/// The time in a cursor. The version makes sure that it is one of this store's.
+fn place(cursor: &Cursor) -> Option<i64> {
+    let (at, stamp) = cursor.0.split_once('-')?;
+    stamp.parse::<Version>().ok()?;
+    at.parse().ok().filter(|at| *at > 0)
+}
