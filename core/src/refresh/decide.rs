@@ -177,3 +177,6 @@ pub(super) fn lost_write(wrote: &Wrote, found: &Record) -> Option<Mend> {
     let lost = older || (same && wrote.logged_out);
     ((same || before.is_some()) && lost).then_some(Mend::WriteAgain)
 }
+
+#[cfg(test)]
+mod tests;
