@@ -242,7 +242,7 @@ pub(super) fn record(row: &Row, now: Timestamp) -> Record {
     if alive {
         record.set_payload(payload(row.token, row.access, row.who, expires_at));
     } else {
-        record.body = crate::token::Body::Empty;
+        record.body = token::Body::Empty;
         record.header.refreshable = false;
     }
     record

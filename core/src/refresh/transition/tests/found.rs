@@ -5,12 +5,12 @@ use super::*;
 /// A grant whose refresh token r0 attempt `a` sent, and which a login kept meanwhile under a lease of its own.
 fn kept_over_a_pending_answer() -> (Record, Record) {
     let leased = begun(&grant(), "a", 200);
-    let overtaken = begun(&leased, "login", 300);
+    let overtaken = begun(&leased, "again", 300);
     let first = Some(leased.header.grant_id);
     let kept = written(login(
         Some(&overtaken),
         first,
-        &a_login("login", None),
+        &a_login("again", None),
         at(301),
     ));
     (leased, kept.0)
@@ -91,16 +91,16 @@ fn a_login_knows_its_own_grant_after_others_went_on_with_it() {
 fn rule_12_a_login_does_not_end_a_journal_that_others_sent_under() {
     let old = grant();
     let first = Some(old.header.grant_id);
-    let by_login = begun(&old, "login", 200);
+    let by_login = begun(&old, "again", 200);
     let sent = begun(&by_login, "a", 231);
-    let again = begun(&sent, "login", 262);
+    let again = begun(&sent, "again", 262);
     let journal = again.header.attempt.as_ref().unwrap();
-    assert_eq!(journal.by, "login", "the earliest is kept");
+    assert_eq!(journal.by, "again", "the earliest is kept");
     let grace_over = at(300);
     let kept = written(login(
         Some(&again),
         first,
-        &a_login("login", None),
+        &a_login("again", None),
         grace_over,
     ))
     .0;
