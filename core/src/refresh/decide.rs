@@ -168,7 +168,7 @@ pub(super) fn lost_write(wrote: &Wrote, found: &Record) -> Option<Mend> {
     let older = header.generation < wrote.generation;
     if header.state == State::LoggedOut {
         // A tombstone that this login replaced is old; any other is somebody's logout, and stays.
-        let old = !same && older && before.is_some_and(|before| before.logged_out);
+        let old = older && before.is_some_and(|before| before.logged_out);
         return old.then_some(Mend::WriteAgain);
     }
     if same && wrote.logged_out && header.generation > wrote.generation {
@@ -177,3 +177,6 @@ pub(super) fn lost_write(wrote: &Wrote, found: &Record) -> Option<Mend> {
     let lost = older || (same && wrote.logged_out);
     ((same || before.is_some()) && lost).then_some(Mend::WriteAgain)
 }
+
+#[cfg(test)]
+mod tests;

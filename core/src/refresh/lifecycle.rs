@@ -54,7 +54,9 @@ impl Keeper {
                 }
                 // The answer of its write was lost, and somebody wrote on top of it: nobody was told yet.
                 LoginOutcome::Mine => {
-                    if let Some(record) = &done.record {
+                    // Unless it was logged out on top of it: that is what everybody heard.
+                    let alive = |record: &&Record| record.header.state != State::LoggedOut;
+                    if let Some(record) = done.record.as_ref().filter(alive) {
                         self.told_login(key, record, &login, done.now, None).await;
                     }
                     return Ok(());

@@ -7,7 +7,7 @@ use tokenkeep::{
 use tokenkeep_testing::{Gate, Provider};
 
 use crate::{
-    faulty::Method,
+    faulty::{Method, StoreFault},
     world::{CLIENT, Kind, World, alice, next, on_every_store, refused, soon, until},
 };
 
@@ -59,6 +59,63 @@ async fn a_logout_that_the_store_lost_is_written_again() {
         );
         let (second, _store) = world.second().await;
         refused(alice(&second).token().await, ErrorCode::LoginRequired);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_logout_beats_a_refresh_that_came_after_the_fail_over() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let grant = world.alice(&oauth).await;
+        let before = stored(world).await;
+        grant.log_out().await.unwrap();
+        put_back(world, &before).await;
+        let (second, _store) = world.second().await;
+        let token = alice(&second).refresh().await.unwrap();
+        let state = grant.info().await.unwrap().unwrap().state;
+        assert_eq!(state.as_str(), "logged_out");
+        assert_eq!(
+            stored(world).await.generation,
+            token.generation(),
+            "the tombstone is as new as what it ends"
+        );
+        refused(grant.token().await, ErrorCode::LoginRequired);
+        let seen = alice(&second).info().await.unwrap().unwrap().state;
+        assert_eq!(seen.as_str(), "logged_out");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_logout_that_came_after_the_fail_over_stays() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let grant = world.alice(&oauth).await;
+        let before = stored(world).await;
+        grant.refresh().await.unwrap();
+        put_back(world, &before).await;
+        let (second, _store) = world.second().await;
+        alice(&second).log_out().await.unwrap();
+        let state = grant.info().await.unwrap().unwrap().state;
+        assert_eq!(state.as_str(), "logged_out");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_written_again_too() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let grant = world.alice(&oauth).await;
+        let before = stored(world).await;
+        world.store.times(Method::Write, StoreFault::LoseAnswer, 1);
+        let token = grant.refresh().await.unwrap();
+        put_back(world, &before).await;
+        let info = grant.info().await.unwrap().unwrap();
+        assert_eq!(info.generation, token.generation());
+        grant.refresh().await.unwrap();
+        assert_eq!(world.provider.max_spends(), 1);
     })
     .await;
 }

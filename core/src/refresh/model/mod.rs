@@ -2,14 +2,17 @@
 //! and decisions.
 //!
 //! [`state`] is what is explored, in small numbers; [`rows`] makes real records of them and runs the real transitions;
-//! [`world`] says what may happen next; [`laws`] what must never happen; [`search`] goes through all of it, breadth
-//! first; [`words`] and [`report`] write `docs/refresh-protocol.md`.
+//! [`world`] says what may happen next, and [`store`], [`provider`] and [`time`] how; [`laws`] says what must never happen;
+//! [`search`] goes through all of it, breadth first; [`words`] and [`report`] write `docs/refresh-protocol.md`.
 
 mod laws;
+mod provider;
 mod report;
 mod rows;
 mod search;
 mod state;
+mod store;
+mod time;
 mod words;
 mod world;
 

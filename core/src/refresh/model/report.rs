@@ -18,7 +18,12 @@ that end in time and before; logins with and without a refresh token, logouts, r
 the store that lose acknowledged writes. What each rule is stands in ARCHITECTURE.md.
 
 This page is written by that test, and the test fails if it is not what it finds. `TOKENKEEP_WRITE_DOCS=1` writes it anew;
-`TOKENKEEP_LONG=1` searches further.
+`TOKENKEEP_LONG=1` searches further: two actions or two faults beside two refreshes, three refreshes beside one of each,
+and two refreshes beside one of each with fail-overs, or with two targets and other identities.
+
+Simplified are: a process has one task for the key at a time; a request is sent and processed in one step, so is a look that
+writes again what a fail-over lost; pauses have no length. Not in it are snapshots, the change feed, and keys that a process
+lacks.
 
 ## Every rule kept
 

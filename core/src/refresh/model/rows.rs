@@ -19,8 +19,8 @@ use crate::{
     },
     store::Index,
     token::{
-        self, AccessToken, Attempt, Body, Credential, GrantId, Header, Lease, Payload, Record,
-        State, Target,
+        self, AccessToken, Attempt, Credential, GrantId, Header, Lease, Payload, Record, State,
+        Target,
     },
 };
 
@@ -242,7 +242,7 @@ pub(super) fn record(row: &Row, now: Timestamp) -> Record {
     if alive {
         record.set_payload(payload(row.token, row.access, row.who, expires_at));
     } else {
-        record.body = Body::Empty;
+        record.body = token::Body::Empty;
         record.header.refreshable = false;
     }
     record

@@ -823,3 +823,5 @@ fn metadata_is_no_new_generation() {
     assert!(!stayed(expire(Some(&record), other, at(201))), "rule 4");
     assert!(!stayed(reseal(Some(&record), other, at(201))), "rule 4");
 }
+
+mod found;
