@@ -116,6 +116,7 @@
 //! |---|---|
 //! | `memory` | `MemoryStore` |
 //! | `sqlite` | `SqliteStore`, and `sql` with sqlx |
+//! | `redis` | `RedisStore` for Redis and Valkey, and `redis` with the driver |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
@@ -123,6 +124,8 @@
 pub use tokenkeep_core::*;
 #[cfg(feature = "memory")]
 pub use tokenkeep_memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use tokenkeep_redis::{self as redis, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use tokenkeep_sql::{self as sql, SqliteStore};
 
