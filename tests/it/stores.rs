@@ -1,5 +1,6 @@
 //! The in-tree stores keep the contract: each passes the conformance kit, with two handles and with time that moves.
 
+mod redis;
 mod sealing;
 mod sqlite;
 
