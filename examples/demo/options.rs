@@ -33,7 +33,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
     pub(crate) listen: SocketAddr,
 
-    /// Where tokens are kept: `memory:` or `sqlite:PATH` [default: SQLite in a folder of its own]
+    /// Where tokens are kept: `memory:`, `sqlite:PATH`, `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]` or the same with
+    /// TLS by `rediss://` [default: SQLite in a folder of its own]
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<StoreUrl>,
 

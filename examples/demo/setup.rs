@@ -20,7 +20,12 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) async fn registry(&self) -> Result<OAuth, Failure> {
         let store = self.store.open().await.map_err(|error| {
-            Failure::configuration(format!("the store {} cannot be used: {error}", self.store))
+            let source = std::error::Error::source(&error);
+            let why = source.map_or_else(String::new, |source| format!(": {source}"));
+            Failure::configuration(format!(
+                "the store {} cannot be used: {error}{why}",
+                self.store
+            ))
         })?;
         let http = reqwest::Client::builder()
             .user_agent(concat!("tokenkeep-demo/", env!("CARGO_PKG_VERSION")))

@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 use tokenkeep::{
-    MemoryStore, SqliteStore,
+    MemoryStore, RedisStore, SqliteStore,
     store::{DynTokenStore, StoreError},
 };
 
@@ -12,7 +12,12 @@ use tokenkeep::{
 pub(crate) enum StoreUrl {
     Memory,
     Sqlite(String),
+    Redis(ServerUrl),
 }
+
+/// A URL that may hold a password, and is shown without.
+#[derive(Clone)]
+pub(crate) struct ServerUrl(String);
 
 impl StoreUrl {
     pub(crate) fn file(path: &Path) -> Self {
@@ -23,6 +28,7 @@ impl StoreUrl {
         Ok(match self {
             Self::Memory => Arc::new(MemoryStore::new()),
             Self::Sqlite(location) => Arc::new(SqliteStore::connect(location).await?),
+            Self::Redis(url) => Arc::new(RedisStore::connect(&url.0).await?),
         })
     }
 
@@ -47,7 +53,8 @@ impl FromStr for StoreUrl {
             ("sqlite", path) => Ok(Self::Sqlite(
                 path.strip_prefix("//").unwrap_or(path).to_owned(),
             )),
-            _ => Err("there are memory: and sqlite:PATH".into()),
+            ("redis" | "rediss", _) => Ok(Self::Redis(ServerUrl(url.to_owned()))),
+            _ => Err("there are memory:, sqlite:PATH, redis://HOST and rediss://HOST".into()),
         }
     }
 }
@@ -57,6 +64,21 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Memory => f.write_str("memory, and end with this process"),
             Self::Sqlite(location) => f.write_str(location),
+            Self::Redis(url) => url.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.0.split_once("//").unwrap_or((&self.0, ""));
+        let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+        write!(f, "{scheme}//{address}")
+    }
+}
+
+impl fmt::Debug for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
