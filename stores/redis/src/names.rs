@@ -156,8 +156,8 @@ mod tests {
         let key = TokenKey::new("github", "alice").unwrap();
         let shard = Shard::of(key.owner_column());
         let name = names.token(shard, columns(&key).as_bytes());
-        assert_eq!(name, b"tokenkeep:{08}:token:alice\ngithub\n");
-        assert_eq!(names.index(shard), "tokenkeep:{08}:index");
+        assert_eq!(name, b"tokenkeep:{07}:token:alice\ngithub\n");
+        assert_eq!(names.index(shard), "tokenkeep:{07}:index");
         assert_eq!(names.due(Shard::of("")), "tokenkeep:{05}:due");
         assert_eq!(names.once("a:b", "c"), "tokenkeep:once:3:a:b:c");
     }
