@@ -118,6 +118,7 @@
 //! | `sqlite` | `SqliteStore`, and `sql` with sqlx |
 //! | `postgres` | `PostgresStore`, and `sql` with sqlx |
 //! | `mysql` | `MysqlStore` for MySQL and MariaDB, and `sql` with sqlx |
+//! | `redis` | `RedisStore` for Redis and Valkey, and `redis` with the driver |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
@@ -125,6 +126,8 @@
 pub use tokenkeep_core::*;
 #[cfg(feature = "memory")]
 pub use tokenkeep_memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use tokenkeep_redis::{self as redis, RedisStore};
 /// Stores in SQL databases, their options, and `sqlx`.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 pub use tokenkeep_sql as sql;

@@ -33,7 +33,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = address)]
     pub(crate) listen: SocketAddr,
 
-    /// Where tokens are kept: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE or mysql://… (MariaDB too)
+    /// Where tokens are kept: memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, mysql://… (MariaDB too),
+    /// redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] or rediss://… with TLS
     /// [default: SQLite in a folder of its own]
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<StoreUrl>,

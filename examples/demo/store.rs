@@ -4,7 +4,7 @@ use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 use reqwest::Url;
 use tokenkeep::{
-    MemoryStore, MysqlStore, PostgresStore, SqliteStore,
+    MemoryStore, MysqlStore, PostgresStore, RedisStore, SqliteStore,
     store::{DynTokenStore, StoreError},
 };
 
@@ -16,12 +16,12 @@ pub(crate) enum StoreUrl {
     /// These hold passwords.
     Postgres(String),
     Mysql(String),
+    Redis(String),
     /// Not refused where it is read, because what refuses there prints it.
     Unknown,
 }
 
-const KNOWN: &str =
-    "there are memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE and mysql://…";
+const KNOWN: &str = "there are memory:, sqlite:PATH, postgres://USER:PASSWORD@HOST/DATABASE, mysql://… and redis://…";
 
 impl StoreUrl {
     pub(crate) fn file(path: &Path) -> Self {
@@ -34,6 +34,7 @@ impl StoreUrl {
             Self::Sqlite(location) => Arc::new(SqliteStore::connect(location).await?),
             Self::Postgres(url) => Arc::new(PostgresStore::connect(url).await?),
             Self::Mysql(url) => Arc::new(MysqlStore::connect(url).await?),
+            Self::Redis(url) => Arc::new(RedisStore::connect(url).await?),
             Self::Unknown => return Err(StoreError::misconfigured(KNOWN)),
         })
     }
@@ -61,6 +62,7 @@ impl FromStr for StoreUrl {
             )),
             ("postgres" | "postgresql", _) => Ok(Self::Postgres(url.to_owned())),
             ("mysql" | "mariadb", _) => Ok(Self::Mysql(url.to_owned())),
+            ("redis" | "rediss", _) => Ok(Self::Redis(url.to_owned())),
             _ if rest.contains('@') => Ok(Self::Unknown),
             _ => Err(KNOWN.into()),
         }
@@ -72,7 +74,9 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Memory => f.write_str("memory, and end with this process"),
             Self::Sqlite(location) => f.write_str(location),
-            Self::Postgres(url) | Self::Mysql(url) => f.write_str(&without_password(url)),
+            Self::Postgres(url) | Self::Mysql(url) | Self::Redis(url) => {
+                f.write_str(&without_password(url))
+            }
             Self::Unknown => f.write_str("of this URL"),
         }
     }
@@ -109,6 +113,8 @@ mod tests {
         for url in [
             "postgres://app:hunter2@db:5432/app?password=hunter2",
             "mysql://:hunter2@db/app",
+            "rediss://:hunter2@db/0",
+            "redis:hunter2@db",
             "mariadb:hunter2@db",
             "postgres://app:hunter2@db:port/app",
             "oracle://app:hunter2@db/app",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
-use tokenkeep::{MysqlStore, PostgresStore, SqliteStore, store::DynTokenStore};
+use tokenkeep::{MysqlStore, PostgresStore, RedisStore, SqliteStore, store::DynTokenStore};
 use tokenkeep_parts::{Kind, Server};
 
 /// A store that several processes open by its URL.
@@ -12,6 +12,7 @@ pub(crate) enum Shared {
     Sqlite,
     Postgres,
     MariaDb,
+    Redis,
 }
 
 /// A place where nothing is kept yet.
@@ -30,6 +31,7 @@ impl Shared {
         match self {
             Self::Postgres => on(Kind::Postgres),
             Self::MariaDb => on(Kind::MariaDb),
+            Self::Redis => on(Kind::Redis),
             Self::Sqlite => {
                 let folder = tempfile::tempdir().unwrap();
                 let path = folder.path().join("tokens.db");
@@ -49,6 +51,7 @@ pub(crate) async fn open(url: &str) -> DynTokenStore {
         "sqlite" => Arc::new(SqliteStore::connect(url).await.unwrap()),
         "postgres" => Arc::new(PostgresStore::connect(url).await.unwrap()),
         "mysql" => Arc::new(MysqlStore::connect(url).await.unwrap()),
+        "redis" => Arc::new(RedisStore::connect(url).await.unwrap()),
         other => panic!("no store has the scheme {other}"),
     }
 }

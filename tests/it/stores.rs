@@ -2,6 +2,7 @@
 
 mod mysql;
 mod postgres;
+mod redis;
 mod sealing;
 mod sqlite;
 

@@ -47,17 +47,29 @@ impl<T> PageOf<T> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
         items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|last| {
-            let key = key(last);
-            URL_SAFE_NO_PAD.encode(format!(
-                "{}{BETWEEN}{}{BETWEEN}{}",
-                key.owner_column(),
-                key.client(),
-                key.slot_column()
-            ))
-        });
+        let next = items.last().filter(|_| more).map(|last| after(key(last)));
         Self { items, next }
     }
+
+    /// The same, of a store that has looked at its rows up to this key, and does not want to look further for this page,
+    /// though it may not be full, or even be empty.
+    #[must_use]
+    pub fn in_key_order_up_to(items: Vec<T>, last: &TokenKey) -> Self {
+        Self {
+            items,
+            next: Some(after(last)),
+        }
+    }
+}
+
+/// The cursor of the page that begins after this key.
+fn after(key: &TokenKey) -> String {
+    URL_SAFE_NO_PAD.encode(format!(
+        "{}{BETWEEN}{}{BETWEEN}{}",
+        key.owner_column(),
+        key.client(),
+        key.slot_column()
+    ))
 }
 
 #[cfg(test)]
@@ -74,7 +86,15 @@ mod tests {
         assert_eq!(page.items, keys[..2]);
         let next = Page::after(page.next.unwrap(), 2);
         assert_eq!(next.after_key().unwrap().as_ref(), Some(&keys[1]));
-        assert!(PageOf::in_key_order(keys, 3, |key| key).next.is_none());
+        assert!(
+            PageOf::in_key_order(keys.clone(), 3, |key| key)
+                .next
+                .is_none()
+        );
+
+        let empty = PageOf::<TokenKey>::in_key_order_up_to(Vec::new(), &keys[1]);
+        let next = Page::after(empty.next.unwrap(), 2);
+        assert_eq!(next.after_key().unwrap().as_ref(), Some(&keys[1]));
     }
 
     #[test]

@@ -50,6 +50,12 @@ async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_mariadb() {
     hammer(Shared::MariaDb).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis; tests/run brings it"]
+async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_redis() {
+    hammer(Shared::Redis).await;
+}
+
 /// What the processes saw.
 #[derive(Clone, Debug, Default)]
 struct Seen {

@@ -31,6 +31,12 @@ async fn eight_processes_spend_each_refresh_token_once_over_mariadb() {
     race(Shared::MariaDb).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis; tests/run brings it"]
+async fn eight_processes_spend_each_refresh_token_once_over_redis() {
+    race(Shared::Redis).await;
+}
+
 async fn race(store: Shared) {
     let place = store.place();
     let world = World::over(Kind::Memory, Provider::builder()).await;
