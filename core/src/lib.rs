@@ -34,10 +34,10 @@ pub use openid::{
     IdTokenChecks, IdTokenClaims, IdTokenValidator, ProviderMetadata, SigningAlgorithm, Userinfo,
 };
 pub use provider::{ProviderProfile, Reuse, Revocation, Rotation};
-pub use registry::{ClientSource, OAuth, OAuthBuilder};
+pub use registry::{ClientSource, Explanation, OAuth, OAuthBuilder};
 pub use seal::KeyRing;
 pub use session::{KeptLogin, LoggedOut, Session};
 pub use token::{
-    Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Target, Token, TokenBuilder,
-    TokenKey,
+    Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Step, Target, Token, TokenBuilder,
+    TokenKey, TrailEntry,
 };

@@ -9,6 +9,7 @@
 mod codes;
 mod faulty;
 mod kit;
+mod living;
 mod login;
 mod refresh;
 mod routes;

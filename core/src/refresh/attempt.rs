@@ -267,7 +267,8 @@ impl Refresh<'_> {
         let until = self
             .near_end(granted)
             .unwrap_or(granted.now + Duration::from_secs(1));
-        self.write_failure(granted, Failure::Cool { until }, true)
+        let why = "not asked: the refresh token may have been spent";
+        self.write_failure(granted, Failure::Cool { until }, true, why)
             .await
             .map(drop)
     }
@@ -310,6 +311,7 @@ impl Refresh<'_> {
         let keeper = self.keeper;
         let header = &granted.record.header;
         let now = granted.now + keeper.0.clock.monotonic().saturating_sub(granted.at);
+        let in_short = failure.in_short();
         let error = failure
             .error
             .in_phase(Phase::Refresh)
@@ -322,12 +324,13 @@ impl Refresh<'_> {
                 } else {
                     NeedsLoginCause::Rejected
                 };
-                return self.declare_dead(&granted, cause).await;
+                return self.declare_dead(&granted, cause, &in_short).await;
             }
             Verdict::Refused | Verdict::InvalidGrant => {
                 keeper
                     .transact(self.key, Announce::Lease, |row, now| {
                         transition::release(row, &self.attempt, unprocessed, now)
+                            .answered(&in_short)
                     })
                     .await?;
                 let (client, now) = (self.key.client(), keeper.0.clock.monotonic());
@@ -350,7 +353,7 @@ impl Refresh<'_> {
         };
         let until = now + wait;
         let written = self
-            .write_failure(&granted, Failure::Cool { until }, unprocessed)
+            .write_failure(&granted, Failure::Cool { until }, unprocessed, &in_short)
             .await?;
         if written {
             keeper.tell(self.key, &granted.record, now, |grant| {
@@ -365,9 +368,14 @@ impl Refresh<'_> {
     }
 
     /// `invalid_grant`: not proof. Another look comes first, then the grace of an attempt that was overtaken.
-    async fn declare_dead(&self, granted: &Granted, cause: NeedsLoginCause) -> Result<()> {
+    async fn declare_dead(
+        &self,
+        granted: &Granted,
+        cause: NeedsLoginCause,
+        answer: &str,
+    ) -> Result<()> {
         let dead = Failure::NeedsLogin { cause };
-        if self.write_failure(granted, dead, false).await? {
+        if self.write_failure(granted, dead, false, answer).await? {
             let now = granted.now + self.keeper.0.clock.monotonic().saturating_sub(granted.at);
             self.keeper.tell(self.key, &granted.record, now, |grant| {
                 TokenUpdate::NeedsLogin { grant, cause }
@@ -389,12 +397,14 @@ impl Refresh<'_> {
         granted: &Granted,
         failure: Failure,
         unprocessed: bool,
+        answer: &str,
     ) -> Result<bool> {
         loop {
             let done = self
                 .keeper
                 .transact(self.key, Announce::Yes, |row, now| {
                     transition::fail(row, granted.line, &self.attempt, failure, unprocessed, now)
+                        .answered(answer)
                 })
                 .await?;
             match done.outcome {

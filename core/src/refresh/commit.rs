@@ -44,11 +44,13 @@ impl Commit<'_> {
             tracing::warn!(key = %self.key, member = %warning, "a member of a token answer cannot be read");
         }
         let mut answered = self.answered(&answer, asked_at);
+        let in_short = answer.in_short();
         let mut wait = Duration::from_millis(50);
         let mut told = false;
         let done = loop {
             let step = |row: transition::Row<'_>, now| {
                 transition::commit(row, self.line, self.attempt, &self.begun, &answered, now)
+                    .answered(&in_short)
             };
             match keeper.transact(self.key, Announce::Yes, step).await {
                 Ok(done) => break done,

@@ -86,6 +86,8 @@ pub(crate) struct Shared {
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) flights: Flights,
     pub(super) breakers: Breakers,
+    /// This process's name, in trails.
+    process: String,
     own: Mutex<OwnWrites>,
     /// How many detached tasks are under way.
     tasks: watch::Sender<usize>,
@@ -145,6 +147,7 @@ pub(crate) struct KeeperParts {
     pub(crate) sealing: Sealing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timing: Timing,
+    pub(crate) process: String,
     pub(crate) snapshot_capacity: usize,
     pub(crate) event_capacity: usize,
     pub(crate) source: Arc<dyn TokenSource>,
@@ -159,6 +162,7 @@ impl Keeper {
             sealing: parts.sealing,
             clock: parts.clock,
             timing: parts.timing,
+            process: parts.process,
             spread: f64::from(u16::from_be_bytes(crate::seal::random())) / f64::from(u16::MAX)
                 * 0.1,
             source: parts.source,
@@ -412,7 +416,10 @@ impl Keeper {
                         at,
                     });
                 }
-                Move::Write(record, outcome) => (*record, outcome),
+                Move::Write(mut record, outcome) => {
+                    record.header.sign(&self.0.process);
+                    (*record, outcome)
+                }
             };
             let stored = record.encode(key, &self.0.sealing, announce == Announce::Yes)?;
             let expected = look

@@ -10,6 +10,7 @@ mod commit;
 mod coordinator;
 mod keeper;
 mod lifecycle;
+mod listing;
 mod news;
 mod refusal;
 mod snapshot;

@@ -23,6 +23,16 @@ pub(crate) enum Move<T> {
     Stay(T),
 }
 
+impl<T> Move<T> {
+    /// Notes in the trail what the provider had answered.
+    pub(crate) fn answered(mut self, answer: &str) -> Self {
+        if let Self::Write(record, _) = &mut self {
+            record.header.answered(answer);
+        }
+        self
+    }
+}
+
 /// The row as it was loaded; none means that there is no row.
 pub(crate) type Row<'a> = Option<&'a Record>;
 
@@ -496,7 +506,7 @@ pub(crate) fn fail(
         Failure::NeedsLogin { cause } => {
             next.header.state = State::NeedsLogin { cause };
             next.header
-                .note(now, Step::NeedsLogin, attempt, format!("{cause:?}"));
+                .note(now, Step::NeedsLogin, attempt, cause.as_str());
         }
     }
     Move::Write(next, Fail::Written)

@@ -36,6 +36,7 @@ pub struct OAuthBuilder {
     session_lifetime: Option<Duration>,
     snapshot_capacity: Option<usize>,
     event_capacity: Option<usize>,
+    process_name: Option<String>,
 }
 
 impl fmt::Debug for OAuthBuilder {
@@ -186,6 +187,13 @@ impl OAuthBuilder {
         self
     }
 
+    /// What to call this process in the history of grants ([`OAuth::explain`]): 1 to 40 bytes without control characters,
+    /// such as a pod's name. If not said, it is the process id and a random part. It stands in plain in the store.
+    pub fn process_name(mut self, name: impl Into<String>) -> Self {
+        self.process_name = Some(name.into());
+        self
+    }
+
     /// The registry.
     ///
     /// # Errors
@@ -263,6 +271,7 @@ impl OAuthBuilder {
             sealing: sealing.clone(),
             clock,
             timing: self.timing,
+            process: process_name(self.process_name)?,
             snapshot_capacity: self.snapshot_capacity.unwrap_or(1_000_000),
             event_capacity: self.event_capacity.unwrap_or(1024),
             source: Arc::<Clients>::clone(&clients),
@@ -283,6 +292,21 @@ impl OAuthBuilder {
             used_flows: std::sync::Mutex::default(),
         })
     }
+}
+
+fn process_name(given: Option<String>) -> Result<String> {
+    let Some(name) = given else {
+        let [a, b] = crate::seal::random();
+        return Ok(format!("{}-{a:02x}{b:02x}", std::process::id()));
+    };
+    if (1..=40).contains(&name.len()) && !name.chars().any(char::is_control) {
+        return Ok(name);
+    }
+    Err(Error::new(
+        ErrorCode::InvalidConfiguration,
+        Phase::Configure,
+        "the process name is not 1 to 40 bytes without control characters",
+    ))
 }
 
 /// The application's own address: https, or http on loopback; its path ends with a slash.
