@@ -50,6 +50,8 @@ pub enum LogoutCause {
     Requested,
     /// The tokens were revoked.
     Revoked,
+    /// The application [forgot](crate::OAuth::forget) the owner.
+    Forgotten,
     /// The row is gone: purged, evicted, or deleted by an operator.
     RowMissing,
     /// Another process did it.

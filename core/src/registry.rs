@@ -2,6 +2,7 @@
 
 mod builder;
 mod clients;
+mod forget;
 mod inspect;
 mod ready;
 

@@ -1,5 +1,6 @@
 //! Living with what is kept: looking at it, forgetting it, keeping it alive, sealing it anew, measuring it.
 
+mod forget;
 mod inspect;
 
 use tokenkeep::{OAuth, TokenKey};

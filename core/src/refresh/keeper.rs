@@ -406,8 +406,12 @@ impl Keeper {
             }
             let (record, outcome) = match step(look.record.as_ref(), now) {
                 Move::Stay(outcome) => {
-                    if let Some(record) = &look.record {
-                        entry.install(self.snapshot_of(key, record, now, look.seen));
+                    match &look.record {
+                        Some(record) => {
+                            entry.install(self.snapshot_of(key, record, now, look.seen));
+                        }
+                        // Nothing of a row that is gone is served, not even what waited for its commit (G4).
+                        None => self.observe_missing(key, &entry, now),
                     }
                     return Ok(Done {
                         outcome,

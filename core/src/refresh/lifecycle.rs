@@ -6,7 +6,7 @@ use super::{
     keeper::{Announce, Keeper, stored_token},
     snapshot::{Entry, Snapshot},
     source::ClientTerms,
-    transition::{self, Begin, Line, Login, LoginOutcome, Logout, Terms},
+    transition::{self, Begin, INSERT_WITHIN, Line, Login, LoginOutcome, Logout, Move, Terms},
 };
 use crate::{
     Error, ErrorCode, Phase, Result, Revocation, TokenKey,
@@ -21,7 +21,7 @@ impl Keeper {
         Ok(self.load(key, &entry).await?.0.record)
     }
 
-    /// Keeps a login. If somebody else logs in or out at the same moment, theirs stays, and the new refresh token ends
+    /// Keeps a login, unless its owner is [forgotten](Self::forget) meanwhile. If somebody else logs in or out at the same moment, theirs stays, and the new refresh token ends
     /// up nowhere (rule 11).
     pub(crate) async fn keep_login(
         &self,
@@ -29,6 +29,7 @@ impl Keeper {
         login: Login,
         terms: &ClientTerms,
     ) -> Result<()> {
+        let looked = self.0.clock.monotonic();
         let first = self
             .first_look(key)
             .await?
@@ -37,6 +38,11 @@ impl Keeper {
         loop {
             let done = self
                 .transact(key, Announce::Yes, |row, now| {
+                    // One that was held up inserts nothing: its owner may have been forgotten long since.
+                    let late = self.0.clock.monotonic().saturating_sub(looked) > INSERT_WITHIN;
+                    if row.is_none() && late {
+                        return Move::Stay(LoginOutcome::Superseded);
+                    }
                     transition::login(row, first, &login, now)
                 })
                 .await?;
@@ -57,6 +63,12 @@ impl Keeper {
                         self.told_login(key, record, &login, done.now, None).await;
                     }
                     return Ok(());
+                }
+                LoginOutcome::Superseded if transition::forgotten(done.record.as_ref()) => {
+                    if let Some(refresh_token) = login.payload.refresh_token {
+                        self.revoke_later(key, refresh_token, "refresh_token");
+                    }
+                    return Err(self.forgotten_meanwhile(key));
                 }
                 LoginOutcome::Superseded => {
                     if let (Some(refresh_token), Some(record)) =

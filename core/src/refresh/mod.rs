@@ -8,6 +8,7 @@ mod attempt;
 mod breaker;
 mod commit;
 mod coordinator;
+mod forget;
 mod keeper;
 mod lifecycle;
 mod listing;
@@ -17,6 +18,7 @@ mod snapshot;
 mod source;
 mod transition;
 
+pub use forget::{AtProvider, Forgotten, ForgottenGrant};
 pub(crate) use keeper::{Keeper, KeeperParts, Timing, WeakKeeper};
 pub(crate) use snapshot::{Entry, Held, Need};
 pub(crate) use source::{Ask, ClientTerms, Known, TokenSource};
