@@ -36,7 +36,17 @@ async fn nothing_is_kept_of_alice(world: &World, oauth: &OAuth) {
     let found = oauth.find_tokens(&query, page).await.unwrap();
     assert!(found.items.is_empty(), "{:?}", found.items);
     assert!(row(&world.store, "alice").await.is_none());
-    refused(alice(oauth).token().await, ErrorCode::LoginRequired);
+    // Another process hears of it by the feed.
+    until("nothing is served any more", async || {
+        match alice(oauth).token().await {
+            Ok(_) => false,
+            refusal => {
+                refused(refusal, ErrorCode::LoginRequired);
+                true
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -193,17 +203,22 @@ async fn the_answer_to_a_refresh_that_was_sent_before_brings_nothing_back() {
 #[tokio::test]
 async fn what_waits_for_its_commit_is_not_served_any_more() {
     on_every_store(Provider::builder, async |world| {
-        let oauth = world.oauth();
-        let (second, _store) = world.second().await;
+        // Nobody tells this process: it has only what it finds when it commits.
+        let store = world
+            .another_store()
+            .await
+            .limited_to(|has| has.changes = false);
+        let builder = world.bare(&store).register(world.registration());
+        let oauth = builder.snapshot_age(PATIENCE * 60).build().unwrap();
+        let second = world.oauth();
         let grant = world.alice(&oauth).await;
         world.advance(SETTLED);
-        oauth.follow_changes().await.unwrap();
         let mut updates = oauth.token_updates().unwrap();
-        world.store.on(Method::Write, StoreFault::Fail);
+        store.on(Method::Write, StoreFault::Fail);
         grant.refresh().await.unwrap();
         next_of(&mut updates, "commit_pending").await;
         let _ = second.forget("alice").await.unwrap();
-        world.store.clear();
+        store.clear();
         world.clock.advance(Duration::from_secs(5));
         assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
         refused(grant.token().await, ErrorCode::LoginRequired);
