@@ -34,7 +34,7 @@ pub use openid::{
     IdTokenChecks, IdTokenClaims, IdTokenValidator, ProviderMetadata, SigningAlgorithm, Userinfo,
 };
 pub use provider::{ProviderProfile, Reuse, Revocation, Rotation};
-pub use refresh::{AtProvider, Forgotten, ForgottenGrant};
+pub use refresh::{AtProvider, Forgotten, ForgottenGrant, Reseal, ResealReport, Resealing};
 pub use registry::{ClientSource, Explanation, OAuth, OAuthBuilder};
 pub use seal::KeyRing;
 pub use session::{KeptLogin, LoggedOut, Session};

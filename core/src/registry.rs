@@ -4,6 +4,7 @@ mod builder;
 mod clients;
 mod forget;
 mod inspect;
+mod keys;
 mod ready;
 
 use std::{

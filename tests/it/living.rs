@@ -2,6 +2,7 @@
 
 mod forget;
 mod inspect;
+mod keys;
 
 use tokenkeep::{OAuth, TokenKey};
 

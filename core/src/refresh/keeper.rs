@@ -138,7 +138,7 @@ pub(crate) struct Done<T> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announce {
     Yes,
-    /// It only takes or gives back a lease.
+    /// It only takes or gives back a lease, or seals anew what is there.
     Lease,
 }
 
@@ -534,6 +534,11 @@ impl Keeper {
     pub(crate) fn registered_anew(&self, client: &str) {
         self.0.breakers.forget(client);
         // Tokens of another registration must not go on being served.
+        self.0.snapshots.distrust_all();
+    }
+
+    /// Whatever is held in memory is looked at again before it is used.
+    pub(crate) fn distrust(&self) {
         self.0.snapshots.distrust_all();
     }
 

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     keeper::{Announce, Keeper, stored_token},
+    refusal::key_missing,
     snapshot::{Entry, Snapshot},
     source::ClientTerms,
     transition::{self, Begin, INSERT_WITHIN, Line, Login, LoginOutcome, Logout, Move, Terms},
@@ -248,10 +249,14 @@ impl Keeper {
     }
 
     /// A session that can be trusted to be there; none if it ended. A store that cannot be asked is an error: unlike an
-    /// access token, a session is not served on doubt.
+    /// access token, a session is not served on doubt. Nor is one that cannot be opened an absent one.
     pub(crate) async fn session(&self, key: &TokenKey) -> Result<Option<Arc<Snapshot>>> {
         let entry: Arc<Entry> = self.snapshots().entry(key);
         let snapshot = self.snapshot(key, &entry).await?;
+        let closed = |snapshot: &Arc<Snapshot>| snapshot.key_missing && snapshot.session.is_none();
+        if snapshot.as_ref().is_some_and(closed) {
+            return Err(key_missing(key));
+        }
         Ok(snapshot.filter(|snapshot| snapshot.state == State::Active))
     }
 }

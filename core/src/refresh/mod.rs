@@ -14,12 +14,14 @@ mod lifecycle;
 mod listing;
 mod news;
 mod refusal;
+mod reseal;
 mod snapshot;
 mod source;
 mod transition;
 
 pub use forget::{AtProvider, Forgotten, ForgottenGrant};
 pub(crate) use keeper::{Keeper, KeeperParts, Timing, WeakKeeper};
+pub use reseal::{Reseal, ResealReport, Resealing};
 pub(crate) use snapshot::{Entry, Held, Need};
 pub(crate) use source::{Ask, ClientTerms, Known, TokenSource};
 pub(crate) use transition::{Binding, Login};

@@ -676,10 +676,6 @@ pub(crate) fn quarantine(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool>
 }
 
 /// Seals the payload anew, by the key that seals now. Answers whether it did.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "key rotation while running calls it")
-)]
 pub(crate) fn reseal(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool> {
     let Some(record) = row.filter(|record| Line::of(record) == line) else {
         return Move::Stay(false);

@@ -12,6 +12,7 @@ use crate::{
     hooks::{Hook, Hooks},
     http::{Http, ReqwestTransport, require_https},
     refresh::{Keeper, KeeperParts, Timing},
+    seal::LiveRing,
     store::{Capabilities, DynTokenStore, TokenStore},
     token::Sealing,
 };
@@ -229,14 +230,15 @@ impl OAuthBuilder {
                 ),
             ));
         }
+        let given = self.ring.map(LiveRing::new);
         let sealing = Sealing {
-            ring: self.ring.clone(),
+            ring: given.clone(),
             // Where records are sealed, one that is not was put there by somebody else.
-            accept_plain: self.plain_records || self.ring.is_none(),
+            accept_plain: self.plain_records || given.is_none(),
         };
-        let ring = self.ring.unwrap_or_else(|| {
+        let ring = given.unwrap_or_else(|| {
             tracing::info!("no key ring: cookies are sealed by a key that ends with this process");
-            KeyRing::ephemeral()
+            LiveRing::new(KeyRing::ephemeral())
         });
         let base_url = self.base_url.as_deref().map(base_url).transpose()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));

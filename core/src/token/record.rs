@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{Credential, Secret, Target, TokenKey};
 use crate::{
     Error, ErrorCode, KeyRing, Phase, Result, Timestamp,
-    seal::OpenError,
+    seal::{LiveRing, OpenError},
     store::{Index, StoredRecord, Version},
 };
 
@@ -379,7 +379,7 @@ pub(crate) struct Record {
 #[derive(Clone, Debug)]
 pub(crate) struct Sealing {
     /// None: payloads are written in plain.
-    pub(crate) ring: Option<KeyRing>,
+    pub(crate) ring: Option<LiveRing>,
     /// May payloads be read that are not sealed?
     pub(crate) accept_plain: bool,
 }
@@ -474,7 +474,9 @@ impl Record {
                 }
                 let json = Zeroizing::new(serde_json::to_vec(payload).map_err(internal)?);
                 match &sealing.ring {
-                    Some(ring) => ring.seal(&Self::bound(key, &self.header, &self.index), &json)?,
+                    Some(ring) => ring
+                        .current()
+                        .seal(&Self::bound(key, &self.header, &self.index), &json)?,
                     None => [&[PLAIN], json.as_slice()].concat(),
                 }
             }
@@ -576,11 +578,10 @@ impl Record {
             [PLAIN, ..] => {
                 return Err(invalid("is not sealed, and plain records are not accepted"));
             }
-            sealed => match sealing
-                .ring
-                .as_ref()
-                .map(|ring| ring.open(&Self::bound(key, &header, &stored.index), sealed))
-            {
+            sealed => match sealing.ring.as_ref().map(|ring| {
+                ring.current()
+                    .open(&Self::bound(key, &header, &stored.index), sealed)
+            }) {
                 Some(Ok(json)) => Body::Open {
                     payload: read(&json)?,
                     stored: Some(sealed.to_vec()),
