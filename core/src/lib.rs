@@ -34,7 +34,9 @@ pub use openid::{
     IdTokenChecks, IdTokenClaims, IdTokenValidator, ProviderMetadata, SigningAlgorithm, Userinfo,
 };
 pub use provider::{ProviderProfile, Reuse, Revocation, Rotation};
-pub use refresh::{AtProvider, Forgotten, ForgottenGrant, Reseal, ResealReport, Resealing};
+pub use refresh::{
+    AtProvider, Forgotten, ForgottenGrant, KeptAlive, Reseal, ResealReport, Resealing, Upkeep,
+};
 pub use registry::{ClientSource, Explanation, OAuth, OAuthBuilder};
 pub use seal::KeyRing;
 pub use session::{KeptLogin, LoggedOut, Session};

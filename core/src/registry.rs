@@ -6,6 +6,7 @@ mod forget;
 mod inspect;
 mod keys;
 mod ready;
+mod upkeep;
 
 use std::{
     fmt,
@@ -282,8 +283,8 @@ impl OAuth {
         ready.keeper().adopt(&key, login).await
     }
 
-    /// Removes at most `limit` records that are over: tombstones after their time, and sessions after theirs. Call it now
-    /// and then, in one process or all. Answers how many were removed.
+    /// Removes at most `limit` records that are over: tombstones after their time, and sessions after theirs. The background
+    /// does so by itself ([`Upkeep`](crate::Upkeep)). Answers how many were removed.
     ///
     /// # Errors
     /// `unsupported` if the store has no `purge_tokens`; `store_unavailable`.

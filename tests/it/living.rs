@@ -3,6 +3,7 @@
 mod forget;
 mod inspect;
 mod keys;
+mod upkeep;
 
 use tokenkeep::{OAuth, TokenKey};
 

@@ -15,6 +15,7 @@ use super::{
     snapshot::{Entry, Recent, RefreshPoint, Seen, Snapshot, Snapshots},
     source::TokenSource,
     transition::{Move, Row},
+    upkeep::Upkeep,
 };
 use crate::{
     Clock, Error, ErrorCode, Phase, Result, Timestamp, Token, TokenKey,
@@ -88,6 +89,8 @@ pub(crate) struct Shared {
     pub(super) breakers: Breakers,
     /// This process's name, in trails.
     process: String,
+    pub(super) upkeep: Upkeep,
+    pub(super) upkeep_started: std::sync::atomic::AtomicBool,
     own: Mutex<OwnWrites>,
     /// How many detached tasks are under way.
     tasks: watch::Sender<usize>,
@@ -148,6 +151,7 @@ pub(crate) struct KeeperParts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timing: Timing,
     pub(crate) process: String,
+    pub(crate) upkeep: Upkeep,
     pub(crate) snapshot_capacity: usize,
     pub(crate) event_capacity: usize,
     pub(crate) source: Arc<dyn TokenSource>,
@@ -163,6 +167,8 @@ impl Keeper {
             clock: parts.clock,
             timing: parts.timing,
             process: parts.process,
+            upkeep: parts.upkeep,
+            upkeep_started: std::sync::atomic::AtomicBool::new(false),
             spread: f64::from(u16::from_be_bytes(crate::seal::random())) / f64::from(u16::MAX)
                 * 0.1,
             source: parts.source,

@@ -18,6 +18,7 @@ mod reseal;
 mod snapshot;
 mod source;
 mod transition;
+mod upkeep;
 
 pub use forget::{AtProvider, Forgotten, ForgottenGrant};
 pub(crate) use keeper::{Keeper, KeeperParts, Timing, WeakKeeper};
@@ -25,3 +26,4 @@ pub use reseal::{Reseal, ResealReport, Resealing};
 pub(crate) use snapshot::{Entry, Held, Need};
 pub(crate) use source::{Ask, ClientTerms, Known, TokenSource};
 pub(crate) use transition::{Binding, Login};
+pub use upkeep::{KeptAlive, Upkeep};

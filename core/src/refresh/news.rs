@@ -168,8 +168,9 @@ impl Keeper {
         }
     }
 
-    /// Follows the store's change feed, from the first use inside a runtime until the registry is dropped.
+    /// Begins what goes on in the background: follows the store's change feed, from the first use inside a runtime until the registry is dropped.
     pub(crate) fn start_feed(&self) {
+        self.start_upkeep();
         if !self.0.store.capabilities().changes
             || self.0.feed_started.load(Ordering::Acquire)
             || tokio::runtime::Handle::try_current().is_err()

@@ -11,7 +11,7 @@ use crate::{
     config::check_variables,
     hooks::{Hook, Hooks},
     http::{Http, ReqwestTransport, require_https},
-    refresh::{Keeper, KeeperParts, Timing},
+    refresh::{Keeper, KeeperParts, Timing, TokenSource, Upkeep},
     seal::LiveRing,
     store::{Capabilities, DynTokenStore, TokenStore},
     token::Sealing,
@@ -38,6 +38,7 @@ pub struct OAuthBuilder {
     snapshot_capacity: Option<usize>,
     event_capacity: Option<usize>,
     process_name: Option<String>,
+    pub(super) upkeep: Upkeep,
 }
 
 impl fmt::Debug for OAuthBuilder {
@@ -214,10 +215,11 @@ impl OAuthBuilder {
                 "there is no token store: add .store(MemoryStore::new()) to try things out, or a store of your database",
             )
         })?;
+        let has = store.capabilities();
         check_store(&store, self.required)?;
         check_timing(self.timing)?;
         // What others share is elsewhere, whether it outlives the process or not.
-        let leaves = store.capabilities().persistent || store.capabilities().shared;
+        let leaves = has.persistent || has.shared;
         if leaves && self.ring.is_none() && !self.plain_records {
             return Err(Error::new(
                 ErrorCode::KeyRingRequired,
@@ -268,12 +270,24 @@ impl OAuthBuilder {
             clients.names().iter().map(String::as_str),
             clients.config.as_ref(),
         )?;
+        if let Some((name, _)) = clients.kept_alive().first().filter(|_| !has.find) {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                Phase::Configure,
+                format!(
+                    "keep_alive needs the capability \"find\", which the store {:?} has not",
+                    store.name()
+                ),
+            )
+            .with_client(name));
+        }
         let keeper = Keeper::new(KeeperParts {
             store,
             sealing: sealing.clone(),
             clock,
             timing: self.timing,
             process: process_name(self.process_name)?,
+            upkeep: self.upkeep,
             snapshot_capacity: self.snapshot_capacity.unwrap_or(1_000_000),
             event_capacity: self.event_capacity.unwrap_or(1024),
             source: Arc::<Clients>::clone(&clients),
@@ -349,13 +363,13 @@ fn check_store(store: &DynTokenStore, required: Capabilities) -> Result<()> {
             has.find,
             required.find,
             "find",
-            "an owner's grants cannot be listed",
+            "grants cannot be listed, forgotten, kept alive or sealed anew",
         ),
         (
             has.purge,
             required.purge,
             "purge",
-            "what is over is never removed",
+            "what is over is never removed, and what is forgotten leaves a tombstone",
         ),
         (
             has.once,
