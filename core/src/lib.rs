@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod hooks;
 mod http;
+mod measure;
 mod openid;
 mod provider;
 mod refresh;

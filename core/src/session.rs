@@ -420,7 +420,7 @@ impl OAuth {
         {
             Ok(redirect) => redirect,
             Err(error) => {
-                tracing::warn!(key = %session.key, %error, "the session ended here, but the provider cannot be asked");
+                tracing::warn!(key = %session.key.mark(), %error, "the session ended here, but the provider cannot be asked");
                 None
             }
         };

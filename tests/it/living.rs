@@ -3,6 +3,7 @@
 mod forget;
 mod inspect;
 mod keys;
+pub(crate) mod measure;
 mod upkeep;
 
 use tokenkeep::{OAuth, TokenKey};

@@ -9,7 +9,8 @@ use super::{
     transition::{self, Forget},
 };
 use crate::{
-    Error, ErrorCode, LogoutCause, Phase, Result, Timestamp, TokenKey, TokenUpdate, token::Body,
+    Error, ErrorCode, LogoutCause, Phase, Result, Timestamp, TokenKey, TokenUpdate, measure,
+    token::Body,
 };
 
 /// How often the owner's records are listed: once more than they are found, so that what was written meanwhile is too.
@@ -153,6 +154,7 @@ impl Keeper {
             .transact(key, Announce::Yes, |row, now| transition::forget(row, now))
             .await?;
         if let Forget::Done { ended, .. } = &done.outcome {
+            measure::forgotten();
             self.tell_line(key, *ended, done.now, |grant| TokenUpdate::LoggedOut {
                 grant,
                 cause: LogoutCause::Forgotten,

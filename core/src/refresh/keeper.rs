@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Clock, Error, ErrorCode, Phase, Result, Timestamp, Token, TokenKey,
     events::Events,
+    measure,
     store::{
         DynTokenStore, Expected, Fetched, Page, PageOf, StoreError, StoredRecord, TokenQuery,
         TokenSummary, Version,
@@ -231,12 +232,19 @@ impl Keeper {
     /// A call of the store, with its timeout.
     pub(super) async fn within<T>(
         &self,
+        operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        tokio::select! {
+        let result = tokio::select! {
             result = call => result,
             () = self.0.clock.sleep(self.0.timing.store) => Err(StoreError::other("no answer in time")),
+        };
+        if let Err(error) = &result
+            && !matches!(error, StoreError::Conflict | StoreError::Unsupported { .. })
+        {
+            measure::store_error(operation);
         }
+        result
     }
 
     fn store_error(&self, key: &TokenKey, error: StoreError) -> Error {
@@ -247,7 +255,7 @@ impl Keeper {
     pub(super) async fn look(&self, key: &TokenKey, entry: &Entry) -> Result<Look> {
         let seen = self.0.snapshots.look(entry, self.0.clock.monotonic());
         let Fetched { record, now, .. } = self
-            .within(self.0.store.fetch_token(key))
+            .within("fetch", self.0.store.fetch_token(key))
             .await
             .map_err(|error| self.store_error(key, error))?;
         let mut record = record
@@ -258,10 +266,10 @@ impl Keeper {
         {
             let expected = Expected::Version(found.version);
             let written = self
-                .within(self.0.store.update_token(key, &again, expected))
+                .within("update", self.0.store.update_token(key, &again, expected))
                 .await;
             if written.is_ok() {
-                tracing::warn!(%key, "the store lost an acknowledged write; it was written again");
+                tracing::warn!(key = %key.mark(), "the store lost an acknowledged write; it was written again");
                 record = Some(Record::decode(key, again, &self.0.sealing)?);
             }
         }
@@ -399,7 +407,7 @@ impl Keeper {
                     .as_ref()
                     .is_some_and(|record| record.version == *version)
             }) {
-                tracing::debug!(%key, %version, "the answer of a write was lost; it had been applied");
+                tracing::debug!(key = %key.mark(), %version, "the answer of a write was lost; it had been applied");
                 if let Some(record) = &look.record {
                     entry.install(self.snapshot_of(key, record, now, look.seen));
                 }
@@ -438,7 +446,7 @@ impl Keeper {
                 .map_or(Expected::Absent, |record| Expected::Version(record.version));
             self.remember_own(record.version);
             match self
-                .within(self.0.store.update_token(key, &stored, expected))
+                .within("update", self.0.store.update_token(key, &stored, expected))
                 .await
             {
                 Ok(()) => {
@@ -455,7 +463,10 @@ impl Keeper {
                         at,
                     });
                 }
-                Err(StoreError::Conflict) => tried = Some((record.version, outcome)),
+                Err(StoreError::Conflict) => {
+                    measure::store_conflict(key.client());
+                    tried = Some((record.version, outcome));
+                }
                 Err(error) => {
                     failures += 1;
                     if failures >= 3 || !matches!(error, StoreError::Unavailable { .. }) {
@@ -508,14 +519,18 @@ impl Keeper {
         query: &TokenQuery,
         page: Page,
     ) -> Result<PageOf<TokenSummary>> {
-        Ok(self.within(self.0.store.find_tokens(query, page)).await?)
+        Ok(self
+            .within("find", self.0.store.find_tokens(query, page))
+            .await?)
     }
 
     /// Removes what is over.
     pub(crate) async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64> {
-        Ok(self
-            .within(self.0.store.purge_tokens(before, limit))
-            .await?)
+        let removed = self
+            .within("purge", self.0.store.purge_tokens(before, limit))
+            .await?;
+        measure::purged(removed);
+        Ok(removed)
     }
 
     /// Remembers something once.
@@ -527,13 +542,13 @@ impl Keeper {
         ttl: Duration,
     ) -> Result<bool> {
         Ok(self
-            .within(self.0.store.put_once(space, id, value, ttl))
+            .within("once", self.0.store.put_once(space, id, value, ttl))
             .await?)
     }
 
     /// Gets back what was remembered, once.
     pub(crate) async fn take(&self, space: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.within(self.0.store.take(space, id)).await?)
+        Ok(self.within("once", self.0.store.take(space, id)).await?)
     }
 
     /// A client was registered anew: what its provider refused before says nothing any more.
@@ -551,7 +566,7 @@ impl Keeper {
     /// Does the store answer?
     pub(crate) async fn check_store(&self) -> Result<()> {
         let key = TokenKey::app("tokenkeep-health")?;
-        self.within(self.0.store.fetch_token(&key))
+        self.within("fetch", self.0.store.fetch_token(&key))
             .await
             .map_err(Error::from)
             .map(drop)

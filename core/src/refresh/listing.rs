@@ -15,7 +15,7 @@ const PAGE: u32 = 200;
 impl Keeper {
     /// The row under a key as it is, without looking into it.
     pub(crate) async fn fetch(&self, key: &TokenKey) -> Result<Option<StoredRecord>> {
-        let fetched = self.within(self.0.store.fetch_token(key)).await;
+        let fetched = self.within("fetch", self.0.store.fetch_token(key)).await;
         fetched
             .map(|fetched| fetched.record)
             .map_err(|error| Error::from(error).with_client(key.client()))

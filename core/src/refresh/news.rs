@@ -15,6 +15,7 @@ use super::{
 use crate::{
     ErrorCode, Timestamp, TokenKey,
     events::{Changed, LogoutCause, Origin, TokenUpdate},
+    measure,
     store::{Change, StoreError},
     token::{Record, State, Step},
 };
@@ -207,6 +208,7 @@ impl Keeper {
                         Err(error) => tracing::warn!(%error, "the change feed is not there"),
                     }
                     let Ok(keeper) = weak.upgrade() else { return };
+                    measure::feed_gap();
                     keeper.0.snapshots.set_feed(false);
                     keeper.0.follows.send_replace(false);
                     keeper.0.events.send(TokenUpdate::Resync { missed: 0 });
@@ -244,6 +246,8 @@ impl Keeper {
     async fn on_change(&self, change: Change) {
         match change {
             Change::Gap => {
+                tracing::warn!("the change feed had a gap: whatever is held is looked at again");
+                measure::feed_gap();
                 self.0.snapshots.distrust_all();
                 self.0.events.send(TokenUpdate::Resync { missed: 0 });
             }
@@ -267,7 +271,9 @@ impl Keeper {
                 if subscribed {
                     match self.load_as_news(&key, &entry).await {
                         Ok(()) => {}
-                        Err(error) => tracing::warn!(%key, %error, "a change cannot be read"),
+                        Err(error) => {
+                            tracing::warn!(key = %key.mark(), %error, "a change cannot be read")
+                        }
                     }
                 }
             }

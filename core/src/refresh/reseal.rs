@@ -19,7 +19,7 @@ use super::{
     transition::{self, Line, Move},
 };
 use crate::{
-    Error, ErrorCode, Phase, Result,
+    Error, ErrorCode, Phase, Result, measure,
     store::{Page, TokenQuery, TokenSummary},
     token::{Body, Record},
 };
@@ -339,18 +339,24 @@ impl Pass {
         let sealed_by = Record::survey(&summary.key, summary.record.clone(), &keeper.0.sealing)
             .map(|record| record.sealed_by().unwrap_or_default().to_owned());
         match keeper.reseal_one(summary).await {
-            Ok(Outcome::Resealed) => report.resealed += 1,
+            Ok(Outcome::Resealed) => {
+                measure::resealed("resealed");
+                report.resealed += 1;
+            }
             Ok(Outcome::Skipped) => report.skipped += 1,
             Ok(Outcome::Left(id)) => {
                 if known(&id) {
+                    measure::resealed("failed");
                     report.failed += 1;
                 } else {
+                    measure::resealed("key_missing");
                     report.key_missing += 1;
                 }
                 *report.left.entry(id).or_default() += 1;
             }
             Err(error) => {
                 tracing::warn!(%error, "a record cannot be sealed anew");
+                measure::resealed("failed");
                 report.failed += 1;
                 match sealed_by {
                     Ok(id) => *report.left.entry(id).or_default() += 1,

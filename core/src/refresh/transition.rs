@@ -259,6 +259,9 @@ pub(crate) enum Begin {
     KeyMissing,
 }
 
+/// What a step notes that took the lease of another attempt.
+pub(crate) const OVERTOOK: &str = "overtook a lease";
+
 /// Takes the lease, and journals that the refresh token may be sent from now on (rules 3, 4, 12, 13).
 pub(crate) fn begin(
     row: Row<'_>,
@@ -328,11 +331,7 @@ pub(crate) fn begin(
         now,
         Step::Begin,
         attempt,
-        if overtaken.is_some() {
-            "overtook a lease"
-        } else {
-            ""
-        },
+        if overtaken.is_some() { OVERTOOK } else { "" },
     );
     Move::Write(next, Begin::Granted { until })
 }

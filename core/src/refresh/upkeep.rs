@@ -11,7 +11,7 @@ use std::{
 
 use super::{keeper::Keeper, snapshot::Need};
 use crate::{
-    ErrorCode, Owner, Result, Target, Timestamp,
+    ErrorCode, Owner, Result, Target, Timestamp, measure,
     store::{Page, TokenQuery, TokenSummary},
     token::{Record, State, Step},
 };
@@ -257,6 +257,7 @@ impl Keeper {
         let cooling = header.not_before.is_some_and(|until| until > now);
         if cooling || record.payload().is_none() || *failures >= PATIENCE {
             pass.postponed += 1;
+            measure::kept_alive(key.client(), "postponed");
             return;
         }
         // Of a later generation than this one: if another process is quicker, nothing is sent.
@@ -267,10 +268,12 @@ impl Keeper {
         match self.token(&key, &Target::login(), need, |_| ()).await {
             Ok(()) => {
                 pass.refreshed += 1;
+                measure::kept_alive(key.client(), "refreshed");
                 *failures = 0;
             }
             Err(error) => {
                 pass.failed += 1;
+                measure::kept_alive(key.client(), "failed");
                 // A user who must log in says nothing of the provider.
                 if error.code() != ErrorCode::LoginRequired {
                     *failures += 1;

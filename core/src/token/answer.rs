@@ -80,6 +80,18 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// The stable name, in snake case.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::InvalidGrant => "invalid_grant",
+            Self::Refused => "refused",
+            Self::Throttled { .. } => "throttled",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+
     /// Is it certain that the refresh token was not processed (rule 12)?
     pub(crate) fn proves_unprocessed(self) -> bool {
         matches!(self, Self::NotSent | Self::Refused | Self::Throttled { .. })

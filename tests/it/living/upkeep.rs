@@ -247,3 +247,18 @@ async fn what_cannot_be_kept_alive_at_all_is_refused() {
     );
     assert!(error.message().contains("keep_alive"), "{error}");
 }
+
+#[tokio::test]
+async fn an_access_token_that_lasts_leaves_no_refresh_token_idle() {
+    let provider = || Provider::builder().access_token_lifetime(DAY * 100);
+    on_every_store(provider, async |world| {
+        let oauth = keeper(world, &world.store, Upkeep::none());
+        world.log_in(&oauth, "alice").await;
+        world.advance(DAY * 10);
+        assert_eq!(oauth.keep_alive(CLIENT).await.unwrap().refreshed, 1);
+        assert_eq!(world.refreshes(), 1);
+        alice(&oauth).token().await.unwrap();
+        assert_eq!(world.refreshes(), 1);
+    })
+    .await;
+}
