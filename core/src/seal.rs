@@ -16,7 +16,9 @@ use crate::{Error, ErrorCode, Phase, Result};
 ///
 /// To roll a key: add it behind the first in every process (for opening), then move it to the front (for sealing), seal
 /// anew what is kept ([`OAuth::reseal`](crate::OAuth::reseal)), and drop the old one when nothing sealed by it is left. Each
-/// of these can be done while running: [`OAuth::set_key_ring`](crate::OAuth::set_key_ring). AES-256-GCM-SIV (RFC 8452) tolerates random nonces by design.
+/// of these can be done while running: [`OAuth::set_key_ring`](crate::OAuth::set_key_ring).
+///
+/// AES-256-GCM-SIV (RFC 8452) tolerates random nonces by design.
 #[derive(Clone)]
 pub struct KeyRing(Arc<[Entry]>);
 

@@ -151,7 +151,7 @@ impl Keeper {
     /// Forgets one record.
     pub(crate) async fn forget_record(&self, key: &TokenKey) -> Result<Forget> {
         let done = self
-            .transact(key, Announce::Yes, |row, now| transition::forget(row, now))
+            .transact(key, Announce::Yes, transition::forget)
             .await?;
         if let Forget::Done { ended, .. } = &done.outcome {
             measure::forgotten();

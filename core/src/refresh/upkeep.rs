@@ -205,8 +205,10 @@ impl Keeper {
 
     /// Goes through a client's grants, and refreshes those that were not refreshed for so long.
     pub(crate) async fn keep_alive(&self, client: &str, every: Duration) -> Result<KeptAlive> {
-        let mut query = TokenQuery::default();
-        query.client = Some(client.to_owned());
+        let query = TokenQuery {
+            client: Some(client.to_owned()),
+            ..TokenQuery::default()
+        };
         let (mut page, mut pass) = (Page::first(PAGE), KeptAlive::default());
         let mut failures = 0;
         loop {

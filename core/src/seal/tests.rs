@@ -78,7 +78,7 @@ fn an_id_that_names_another_key_is_found_out() {
     let wrong = parse(&format!("c:{},b:{}", key(3), key(1)));
     assert_eq!(wrong.contradicts(&old), Some("b"));
 
-    let live = LiveRing::new(old.clone());
+    let live = LiveRing::new(old);
     let sealed = live.current().seal(b"x", b"text").unwrap();
     live.replace(fits);
     assert_eq!(live.current().sealing_key_id(), "c");
