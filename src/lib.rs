@@ -106,6 +106,45 @@
 //! # }
 //! ```
 //!
+//! # Living with it
+//!
+//! | | |
+//! |---|---|
+//! | [`OAuth::explain`] | what happened to a grant: its last 16 steps, when, in which process, why, what the provider answered |
+//! | [`OAuth::find_tokens`], [`OAuth::grants`] | what is kept, without its secrets |
+//! | [`OAuth::forget`] | logs an owner out everywhere, revokes, removes |
+//! | [`Upkeep`] | in the background: removing what is over, [keeping alive](Registration::keep_alive) what would die of idleness |
+//! | [`OAuth::set_key_ring`], [`OAuth::reseal`] | rolls a key while running |
+//!
+//! # Watching it
+//!
+//! A refresh is a `tracing` span, `refresh`, with `client`, `key`, `attempt`, `generation`, `waited_ms` and `outcome`. What is out
+//! of the ordinary is a warning: a lease that was overtaken, a request without a certain answer, a gap in the change feed, a
+//! commit that waits for the store. No log names an owner, because an owner's id may be personal data: `key` is the client and
+//! a mark that is the same for a key as long as the process lives and says nothing of it; `attempt` is what stands beside a
+//! step in [`OAuth::explain`].
+//!
+//! With the feature `metrics` the following is counted, for the recorder that the application installs (crate `metrics`).
+//! No label says whose token it is; a client that is not registered has the label `unknown`.
+//!
+//! | metric | kind | labels | what it counts |
+//! |---|---|---|---|
+//! | `tokenkeep_refreshes_total` | counter | `client`, `outcome` | refreshes that ended: `refreshed`; `elsewhere`, another process was quicker; `postponed`, a refresh token that may be spent is left until the access token is nearly over; `lost`, the answer was superseded or its grant ended; or the [code](ErrorCode) of the error |
+//! | `tokenkeep_token_requests_total` | counter | `client`, `outcome` | requests that renew: `answered`, `not_sent`, `invalid_grant`, `refused`, `throttled`, `unavailable`, `ambiguous` |
+//! | `tokenkeep_token_request_seconds` | histogram | `client` | how long they took |
+//! | `tokenkeep_lease_wait_seconds` | histogram | `client` | how long a refresh waited for another process |
+//! | `tokenkeep_lease_takeovers_total` | counter | `client` | leases that were overtaken: their holder died, or was slow |
+//! | `tokenkeep_commits_pending` | gauge | `client` | answers that the store does not take yet |
+//! | `tokenkeep_store_conflicts_total` | counter | `client` | writes that another write came before |
+//! | `tokenkeep_store_errors_total` | counter | `operation` | calls of the store that failed or were not answered in time: `fetch`, `update`, `find`, `purge`, `once` |
+//! | `tokenkeep_feed_gaps_total` | counter | | times at which the change feed may have missed something |
+//! | `tokenkeep_purged_total` | counter | | records that were removed |
+//! | `tokenkeep_forgotten_total` | counter | | grants and sessions that were forgotten |
+//! | `tokenkeep_resealed_total` | counter | `outcome` | records that a pass sealed anew, or could not: `resealed`, `failed`, `key_missing` |
+//! | `tokenkeep_kept_alive_total` | counter | `client`, `outcome` | idle grants: `refreshed`, `failed`, `postponed` |
+//!
+//! The hot path, a token that is served from memory, counts nothing.
+//!
 //! # Shutting down
 //!
 //! [`OAuth::drain`] waits for refreshes and commits that are under way.
@@ -120,6 +159,7 @@
 //! | `mysql` | `MysqlStore` for MySQL and MariaDB, and `sql` with sqlx |
 //! | `redis` | `RedisStore` for Redis and Valkey, and `redis` with the driver |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
+//! | `metrics` | counters of the refresh protocol |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
 

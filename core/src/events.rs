@@ -50,6 +50,8 @@ pub enum LogoutCause {
     Requested,
     /// The tokens were revoked.
     Revoked,
+    /// The application [forgot](crate::OAuth::forget) the owner.
+    Forgotten,
     /// The row is gone: purged, evicted, or deleted by an operator.
     RowMissing,
     /// Another process did it.
@@ -278,7 +280,8 @@ impl Events {
     }
 
     pub(crate) fn send(&self, update: TokenUpdate) {
-        tracing::debug!(kind = update.kind(), key = ?update.key(), "token update");
+        let key = update.key().map(TokenKey::mark);
+        tracing::debug!(kind = update.kind(), key = ?key, "token update");
         // An error means that nobody listens.
         let _ = self.0.send(update);
     }

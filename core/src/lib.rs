@@ -9,6 +9,7 @@ mod error;
 mod events;
 mod hooks;
 mod http;
+mod measure;
 mod openid;
 mod provider;
 mod refresh;
@@ -34,10 +35,13 @@ pub use openid::{
     IdTokenChecks, IdTokenClaims, IdTokenValidator, ProviderMetadata, SigningAlgorithm, Userinfo,
 };
 pub use provider::{ProviderProfile, Reuse, Revocation, Rotation};
-pub use registry::{ClientSource, OAuth, OAuthBuilder};
+pub use refresh::{
+    AtProvider, Forgotten, ForgottenGrant, KeptAlive, Reseal, ResealReport, Resealing, Upkeep,
+};
+pub use registry::{ClientSource, Explanation, OAuth, OAuthBuilder};
 pub use seal::KeyRing;
 pub use session::{KeptLogin, LoggedOut, Session};
 pub use token::{
-    Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Target, Token, TokenBuilder,
-    TokenKey,
+    Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Step, Target, Token, TokenBuilder,
+    TokenKey, TrailEntry,
 };

@@ -2,7 +2,11 @@
 
 mod builder;
 mod clients;
+mod forget;
+mod inspect;
+mod keys;
 mod ready;
+mod upkeep;
 
 use std::{
     fmt,
@@ -13,14 +17,15 @@ use std::{
 pub use builder::OAuthBuilder;
 pub use clients::ClientSource;
 pub(crate) use clients::Clients;
+pub use inspect::Explanation;
 pub(crate) use ready::Ready;
 
 use crate::{
-    Client, Error, ErrorCode, GrantInfo, Phase, Registration, Result, Timestamp, Token, TokenKey,
+    Client, Error, ErrorCode, Phase, Registration, Result, Timestamp, Token, TokenKey,
     TokenUpdates,
     refresh::{Login, TokenSource},
-    store::{Index, Page, TokenQuery},
-    token::{AccessToken, GrantId, Payload, Record, Step, Target},
+    store::Index,
+    token::{AccessToken, GrantId, Payload, Step, Target},
 };
 
 /// The clients of an application, and where their tokens are kept. Cheap to clone; clones are the same registry.
@@ -217,37 +222,6 @@ impl OAuth {
         Ok(())
     }
 
-    /// What an owner has granted, over all clients, without its secrets; ended grants too, as long as their tombstones stay.
-    ///
-    /// # Errors
-    /// `unsupported` if the store has no `find_tokens`; `store_unavailable`.
-    ///
-    /// # Cancel safety
-    /// Dropping the future changes nothing.
-    pub async fn grants(&self, owner: &str) -> Result<Vec<GrantInfo>> {
-        let ready = self.ready()?;
-        let query = TokenQuery::owner(owner);
-        let mut page = Page::first(200);
-        let mut grants = Vec::new();
-        // An owner has tens of records; the bound keeps a store that repeats itself from going on for ever.
-        for _ in 0..100 {
-            let found = ready.keeper().find(&query, page).await?;
-            for summary in found
-                .items
-                .into_iter()
-                .filter(|summary| summary.key.is_account())
-            {
-                let record = Record::decode(&summary.key, summary.record, ready.sealing())?;
-                grants.push(GrantInfo::of(summary.key, &record));
-            }
-            match found.next {
-                Some(next) => page = Page::after(next, 200),
-                None => break,
-            }
-        }
-        Ok(grants)
-    }
-
     /// The value of the `Authorization` header for a key: at once if the token is in memory, not over, and not to be
     /// renewed yet; otherwise as [`Grant::token`](crate::Grant::token). For one key that is used often,
     /// [`Kept`](crate::Kept) is quicker still.
@@ -309,8 +283,8 @@ impl OAuth {
         ready.keeper().adopt(&key, login).await
     }
 
-    /// Removes at most `limit` records that are over: tombstones after their time, and sessions after theirs. Call it now
-    /// and then, in one process or all. Answers how many were removed.
+    /// Removes at most `limit` records that are over: tombstones after their time, and sessions after theirs. The background
+    /// does so by itself ([`Upkeep`](crate::Upkeep)). Answers how many were removed.
     ///
     /// # Errors
     /// `unsupported` if the store has no `purge_tokens`; `store_unavailable`.

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use arc_swap::ArcSwap;
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand,
@@ -13,8 +14,11 @@ use crate::{Error, ErrorCode, Phase, Result};
 
 /// The keys that seal what is kept: the first one seals, any opens.
 ///
-/// To roll a key: add it behind the first in every process (for opening), then move it to the front (for sealing), and
-/// drop the old one when nothing sealed by it is left. AES-256-GCM-SIV (RFC 8452) tolerates random nonces by design.
+/// To roll a key: add it behind the first in every process (for opening), then move it to the front (for sealing), seal
+/// anew what is kept ([`OAuth::reseal`](crate::OAuth::reseal)), and drop the old one when nothing sealed by it is left. Each
+/// of these can be done while running: [`OAuth::set_key_ring`](crate::OAuth::set_key_ring).
+///
+/// AES-256-GCM-SIV (RFC 8452) tolerates random nonces by design.
 #[derive(Clone)]
 pub struct KeyRing(Arc<[Entry]>);
 
@@ -117,6 +121,21 @@ impl KeyRing {
         )
     }
 
+    /// The ids of all keys, the one that seals first.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|entry| entry.id.as_str())
+    }
+
+    /// An id that names one key here and another one there.
+    pub(crate) fn contradicts<'a>(&'a self, other: &Self) -> Option<&'a str> {
+        const PROBE: &[u8] = b"tokenkeep key ring";
+        self.0.iter().find_map(|entry| {
+            let alone = other.0.iter().find(|known| known.id == entry.id)?;
+            let sealed = alone.seal(PROBE, PROBE).ok()?;
+            self.open(PROBE, &sealed).is_err().then_some(&*entry.id)
+        })
+    }
+
     /// The id of the key that seals.
     #[must_use]
     pub fn sealing_key_id(&self) -> &str {
@@ -125,27 +144,8 @@ impl KeyRing {
 
     /// Seals: a mark, the key's id, a random nonce, the ciphertext. `bound` must be the same to open it again.
     pub(crate) fn seal(&self, bound: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
-        let internal = || Error::new(ErrorCode::Internal, Phase::Store, "sealing failed");
-        let entry = self.0.first().ok_or_else(internal)?;
-        let nonce: [u8; NONCE_LEN] = random();
-        let mut sealed = Vec::with_capacity(2 + entry.id.len() + NONCE_LEN + plain.len() + 16);
-        sealed.push(SEALED);
-        // An id is at most 32 bytes.
-        sealed.push(entry.id.len() as u8);
-        sealed.extend_from_slice(entry.id.as_bytes());
-        sealed.extend_from_slice(&nonce);
-        let mut text = Zeroizing::new(plain.to_vec());
-        let tag = entry
-            .key
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(bound),
-                text.as_mut_slice(),
-            )
-            .map_err(|_| internal())?;
-        sealed.extend_from_slice(&text);
-        sealed.extend_from_slice(tag.as_ref());
-        Ok(sealed)
+        let entry = self.0.first().ok_or_else(sealing_failed)?;
+        entry.seal(bound, plain)
     }
 
     /// Opens what a key of the ring sealed under the same `bound`.
@@ -202,6 +202,53 @@ impl KeyRing {
                 .decode(sealed)
                 .map_err(|_| OpenError::Damaged)?,
         )
+    }
+}
+
+fn sealing_failed() -> Error {
+    Error::new(ErrorCode::Internal, Phase::Store, "sealing failed")
+}
+
+impl Entry {
+    fn seal(&self, bound: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+        let nonce: [u8; NONCE_LEN] = random();
+        let mut sealed = Vec::with_capacity(2 + self.id.len() + NONCE_LEN + plain.len() + 16);
+        sealed.push(SEALED);
+        // An id is at most 32 bytes.
+        sealed.push(self.id.len() as u8);
+        sealed.extend_from_slice(self.id.as_bytes());
+        sealed.extend_from_slice(&nonce);
+        let mut text = Zeroizing::new(plain.to_vec());
+        let tag = self
+            .key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(bound),
+                text.as_mut_slice(),
+            )
+            .map_err(|_| sealing_failed())?;
+        sealed.extend_from_slice(&text);
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
+    }
+}
+
+/// The ring of a registry: it can be replaced while it is in use.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveRing(Arc<ArcSwap<KeyRing>>);
+
+impl LiveRing {
+    pub(crate) fn new(ring: KeyRing) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(ring)))
+    }
+
+    /// The ring as it is now. Whoever seals and opens several things with one ring holds on to it.
+    pub(crate) fn current(&self) -> KeyRing {
+        KeyRing::clone(&self.0.load())
+    }
+
+    pub(crate) fn replace(&self, ring: KeyRing) {
+        self.0.store(Arc::new(ring));
     }
 }
 

@@ -256,7 +256,7 @@ impl OAuth {
         terms: &ClientTerms,
     ) -> Result<(Session, Cookie)> {
         let owner = grant.owner_column().to_owned();
-        let key = grant.session(&id)?;
+        let key = grant.clone().session(&id)?;
         let until = ready.clock().now() + ready.session_lifetime();
         let claims = login
             .claims
@@ -294,6 +294,12 @@ impl OAuth {
             client_credentials: false,
         };
         ready.keeper().keep_login(&key, record, terms).await?;
+        // Forgetting ends grants first and sessions then, and this looks the other way round: one of the two sees it.
+        if ready.keeper().is_forgotten(&grant).await? {
+            let keeper = ready.keeper();
+            keeper.forget_record(&key).await?;
+            return Err(keeper.forgotten_meanwhile(&grant));
+        }
 
         let content = CookieContent {
             client: login.client.clone(),
@@ -414,7 +420,7 @@ impl OAuth {
         {
             Ok(redirect) => redirect,
             Err(error) => {
-                tracing::warn!(key = %session.key, %error, "the session ended here, but the provider cannot be asked");
+                tracing::warn!(key = %session.key.mark(), %error, "the session ended here, but the provider cannot be asked");
                 None
             }
         };

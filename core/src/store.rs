@@ -199,7 +199,8 @@ pub struct StoredRecord {
     pub index: Index,
     /// Format number, plain header and sealed part. Opaque to a store; at most 1 MiB.
     pub body: Vec<u8>,
-    /// Whether the change feed must carry this write. Writes that only take or give back a lease may be left out.
+    /// Whether the change feed must carry this write. Writes that only take or give back a lease, or seal anew what is there,
+    /// may be left out.
     /// It need not be kept.
     pub announce: bool,
 }

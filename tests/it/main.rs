@@ -11,6 +11,7 @@ mod dice;
 mod faulty;
 mod fleet;
 mod kit;
+mod living;
 mod login;
 mod refresh;
 mod routes;

@@ -12,15 +12,16 @@ use std::{
 };
 
 use tokenkeep::{
-    BrowserCookies, CallbackParams, Cookie, Error, KeyRing, OAuth, TokenKey, TokenUpdate,
-    store::FetchToken,
+    BrowserCookies, CallbackParams, Cookie, Error, KeyRing, OAuth, Reseal, TokenKey, TokenUpdate,
+    store::{FetchToken, Page, TokenQuery},
 };
 use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, Replies, Reply};
 use tokio_stream::StreamExt;
 
 use crate::{
     faulty::{Method, StoreFault},
-    world::{CALLBACK, CLIENT, PATIENCE, World, alice, cookies, encoded, soon, told},
+    living::measure::Sums,
+    world::{CALLBACK, CLIENT, PATIENCE, World, alice, cookies, encoded, key, soon, told},
 };
 
 /// Everything that was said.
@@ -149,6 +150,8 @@ async fn run() {
         .with_writer(writer)
         .finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
+    let sums = Sums::default();
+    metrics::set_global_recorder(sums.clone()).unwrap();
 
     let world = World::new().await;
     let mut secrets = Secrets::default();
@@ -164,6 +167,7 @@ async fn run() {
 
     job(&world, &oauth, &heard, &mut secrets).await;
     failures(&world, &oauth, &heard, &mut secrets).await;
+    living(&world, &oauth, &heard, &mut secrets).await;
     assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
     for update in told(&mut updates) {
         heard.debug(&update);
@@ -175,7 +179,16 @@ async fn run() {
     heard.debug(&oauth);
     heard.debug(&world.provider);
 
+    let counted = sums.names();
+    assert!(counted.len() >= 10, "{counted:?}");
+    heard.debug(&counted);
     let text = heard.text();
+    // Whose token it is, is nobody's business who reads logs: what we say ourselves names no owner.
+    let named: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains(" tokenkeep_core::") && line.contains("alice"))
+        .collect();
+    assert!(named.is_empty(), "{named:#?}");
     // It would be no wonder if nothing were found in nothing.
     for expected in [
         "token update",
@@ -183,6 +196,10 @@ async fn run() {
         "hyper",
         "invalid_grant",
         "Refreshed",
+        "refresh{client=\"op\"",
+        "the key ring is replaced",
+        "tokenkeep_refreshes_total",
+        "Forgotten",
     ] {
         assert!(
             text.contains(expected),
@@ -306,6 +323,47 @@ async fn job(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets)
     heard.failed(wrong);
     grant.revoke().await.unwrap();
     heard.failed(grant.token().await);
+}
+
+/// Looking at what is kept, sealing it anew, keeping it alive, forgetting it.
+async fn living(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets) {
+    let grant = world.alice(oauth).await;
+    remember_token(heard, secrets, grant.refresh().await.map(Arc::new));
+    let client_id = world.provider.client_id();
+    let live = world.provider.live_refresh_token("alice", client_id);
+    secrets.know("a refresh token", live.unwrap());
+    let told = oauth.explain(grant.key().unwrap()).await.unwrap();
+    heard.debug(&told);
+    heard.display(&told);
+    let all = TokenQuery::default();
+    heard.debug(&oauth.find_tokens(&all, Page::first(100)).await.unwrap());
+
+    let new = key("new", 9);
+    secrets.know("the new key of the ring", new.split_once(':').unwrap().1);
+    let ring = KeyRing::parse(&[new, world.ring.clone()].join(",")).unwrap();
+    heard.debug(&ring);
+    let wrong = KeyRing::parse(&key("a", 9)).unwrap();
+    heard.failed(oauth.set_key_ring(wrong));
+    oauth.set_key_ring(ring).unwrap();
+    let resealing = oauth.reseal(Reseal::new()).await.unwrap();
+    heard.debug(&resealing);
+    heard.debug(&resealing.finish().await);
+    heard.failed(oauth.keep_alive(CLIENT).await);
+    let idle = world.registration().keep_alive(Duration::from_secs(60));
+    oauth.replace(idle).unwrap();
+    world.advance(Duration::from_secs(60));
+    heard.debug(&oauth.keep_alive(CLIENT).await.unwrap());
+    let live = world.provider.live_refresh_token("alice", client_id);
+    secrets.know("a refresh token", live.unwrap());
+
+    world.advance(Duration::from_secs(121));
+    let faults = world.provider.faults();
+    let rule = faults.on(Endpoint::Revoke, Fault::ServerError(503));
+    heard.debug(&oauth.forget("alice").await.unwrap());
+    rule.off();
+    world.clock.advance(Duration::from_secs(10));
+    heard.failed(grant.token().await);
+    heard.display(&oauth.explain(grant.key().unwrap()).await.unwrap());
 }
 
 /// Whatever can fail, fails; each time a new login comes before it.

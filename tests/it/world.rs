@@ -2,7 +2,10 @@
 //! and a whole login through the core API.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,7 +13,7 @@ use tempfile::TempDir;
 use tokenkeep::{
     BrowserCookies, CallbackParams, Client, Clock, Cookie, Error, ErrorCode, Grant, KeptLogin,
     KeyRing, Login, MemoryStore, OAuth, OAuthBuilder, Redirect, Registration, Sleep, SqliteStore,
-    SystemClock, Timestamp, TokenUpdate, TokenUpdates, sql::SqlOptions,
+    SystemClock, Timestamp, TokenUpdate, TokenUpdates, Upkeep, sql::SqlOptions,
 };
 use tokenkeep_testing::{Callback, Provider, ProviderBuilder};
 use tokio::sync::watch;
@@ -27,11 +30,32 @@ pub(crate) const CALLBACK: &str = "http://127.0.0.1:3000/callback/op";
 
 /// The machine's clock, put forward by hand: whoever sleeps wakes when its time has come either way.
 #[derive(Debug, Default)]
-pub(crate) struct HandClock(watch::Sender<Duration>);
+pub(crate) struct HandClock(watch::Sender<Duration>, AtomicUsize);
+
+/// A long sleep, counted as long as it lasts.
+struct Resting<'a>(&'a AtomicUsize);
+
+impl<'a> Resting<'a> {
+    fn of(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count)
+    }
+}
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 impl HandClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.0.send_modify(|ahead| *ahead += by);
+    }
+
+    /// How many sleep for longer than any request or call of the store may take.
+    pub(crate) fn resting(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
     }
 }
 
@@ -47,7 +71,9 @@ impl Clock for HandClock {
     fn sleep(&self, time: Duration) -> Sleep<'_> {
         let until = self.monotonic() + time;
         let mut ahead = self.0.subscribe();
+        let long = time > Duration::from_secs(30);
         Box::pin(async move {
+            let _resting = long.then(|| Resting::of(&self.1));
             loop {
                 let left = until.saturating_sub(self.monotonic());
                 if left.is_zero() {
@@ -139,6 +165,8 @@ impl World {
             .store(store.clone())
             .key_ring(KeyRing::parse(&self.ring).unwrap())
             .clock(Handle(Arc::clone(&self.clock)))
+            // A clock that is put forward by days would set it off at any time.
+            .upkeep(Upkeep::none())
             .base_url(BASE)
     }
 

@@ -6,10 +6,12 @@ use reqwest::{Method, header::HeaderValue};
 
 use super::{ApiRequest, Client, api::Bearer};
 use crate::{
-    Error, NeedsLoginCause, Owner, Result, Target, Timestamp, Token, TokenKey, Userinfo,
+    Error, ErrorCode, GrantId, NeedsLoginCause, Owner, Result, Target, Timestamp, Token, TokenKey,
+    Userinfo,
     events::LogoutCause,
     refresh::{Entry, Held, Keeper, Need},
-    token::{Record, State},
+    store::{Index, TokenSummary},
+    token::{Record, Sealing, State},
 };
 
 /// What an owner (or the application itself) has granted at a client. Nothing is looked up before it is used.
@@ -287,21 +289,24 @@ pub enum GrantState {
     NeedsLogin(NeedsLoginCause),
     /// It ended; only a new login brings it back.
     LoggedOut,
+    /// Its record cannot be read by this version: `invalid_record` or `unsupported_format`. It is left as it is.
+    Unreadable(ErrorCode),
 }
 
 impl GrantState {
-    /// The stable name: `active`, `needs_login` or `logged_out`.
+    /// The stable name: `active`, `needs_login`, `logged_out` or `unreadable`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::NeedsLogin(_) => "needs_login",
             Self::LoggedOut => "logged_out",
+            Self::Unreadable(_) => "unreadable",
         }
     }
 }
 
-/// What is known of a grant, without its secrets.
+/// What is known of a grant or session, without its secrets.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct GrantInfo {
@@ -309,20 +314,34 @@ pub struct GrantInfo {
     pub key: TokenKey,
     /// Where it stands.
     pub state: GrantState,
+    /// Its grant; none if its record is unreadable.
+    pub grant_id: Option<GrantId>,
     /// Its generation.
     pub generation: u64,
     /// When the login's access token expires, if that is known. Readable without a key.
     pub expires_at: Option<Timestamp>,
+    /// When the grant or session itself ends, if that is known.
+    pub ends_at: Option<Timestamp>,
     /// Can it be renewed without the user?
     pub refreshable: bool,
     /// The `token_type`; none if the record cannot be opened, or holds no token.
     pub token_type: Option<String>,
     /// The granted scopes; none if they are unknown, or the record cannot be opened.
     pub scopes: Option<Vec<String>>,
+    /// The issuer (or token endpoint) that issued the tokens.
+    pub issuer: Option<String>,
     /// The provider's id of the user.
     pub subject: Option<String>,
+    /// The provider's session id.
+    pub sid: Option<String>,
     /// When it was written last.
     pub changed_at: Timestamp,
+    /// From when on it is purged.
+    pub purge_at: Option<Timestamp>,
+    /// The id of the key that sealed its secrets; none if it has none, or they are kept in plain.
+    pub sealed_by: Option<String>,
+    /// Does this process open it? False also for what has no secrets.
+    pub opens: bool,
 }
 
 impl GrantInfo {
@@ -338,6 +357,7 @@ impl GrantInfo {
                 State::NeedsLogin { cause } => GrantState::NeedsLogin(cause),
                 State::LoggedOut => GrantState::LoggedOut,
             },
+            grant_id: Some(record.header.grant_id),
             generation: record.header.generation,
             expires_at: record.index.access_expires_at.or_else(|| {
                 // A grant of the application itself has no token of a login.
@@ -348,9 +368,45 @@ impl GrantInfo {
             refreshable: record.header.refreshable,
             token_type: access.map(|access| access.credential.token_type().to_owned()),
             scopes: access.and_then(|access| access.scopes.clone()),
-            subject: record.index.subject.clone(),
-            changed_at: record.index.changed_at,
+            sealed_by: record.sealed_by().map(str::to_owned),
+            opens: record.payload().is_some(),
+            ..Self::of_index(key, &record.index)
+        }
+    }
+
+    /// The same of a record as a store found it: one that cannot be read shows its columns.
+    pub(crate) fn found(summary: TokenSummary, sealing: &Sealing) -> Self {
+        let TokenSummary { key, record } = summary;
+        let (generation, index) = (record.generation, record.index.clone());
+        match Record::survey(&key, record, sealing) {
+            Ok(record) => Self::of(key, &record),
+            Err(error) => Self {
+                state: GrantState::Unreadable(error.code()),
+                generation,
+                expires_at: index.access_expires_at,
+                ..Self::of_index(key, &index)
+            },
+        }
+    }
+
+    fn of_index(key: TokenKey, index: &Index) -> Self {
+        Self {
             key,
+            state: GrantState::LoggedOut,
+            grant_id: None,
+            generation: 0,
+            expires_at: None,
+            ends_at: index.grant_expires_at,
+            refreshable: false,
+            token_type: None,
+            scopes: None,
+            issuer: index.issuer.clone(),
+            subject: index.subject.clone(),
+            sid: index.sid.clone(),
+            changed_at: index.changed_at,
+            purge_at: index.purge_at,
+            sealed_by: None,
+            opens: false,
         }
     }
 }

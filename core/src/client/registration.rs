@@ -68,6 +68,7 @@ pub struct Registration {
     assume_bearer: bool,
     placement: Option<Placement>,
     without_automatic_refresh: bool,
+    keep_alive: Option<Duration>,
     trusted_audiences: Vec<String>,
 }
 
@@ -400,6 +401,19 @@ impl Registration {
     #[must_use]
     pub fn without_automatic_refresh(mut self) -> Self {
         self.without_automatic_refresh = true;
+        self
+    }
+
+    /// For a provider whose refresh tokens die of idleness: those that were not used for so long are, in the background, once
+    /// for the whole fleet. At least a minute; choose half of the provider's limit, because it may take an eighth longer, and
+    /// more while the provider is away.
+    ///
+    /// It needs a store with `find_tokens`, whose records of this client it goes through eight times in that time, and a
+    /// process that runs. A client of a [`ClientSource`](crate::ClientSource) is not known before it is used: call
+    /// [`OAuth::keep_alive`](crate::OAuth::keep_alive) for it.
+    #[must_use]
+    pub fn keep_alive(mut self, every: Duration) -> Self {
+        self.keep_alive = Some(every);
         self
     }
 

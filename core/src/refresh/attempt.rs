@@ -11,13 +11,16 @@ use super::{
     refusal::{cooling, key_missing, needs_login},
     snapshot::{Entry, Need, Snapshot},
     source::{Ask, ClientTerms},
-    transition::{self, Begin, Binding, Fail, Failure, Line, Login, Terms},
+    transition::{self, Begin, Binding, Fail, Failure, Line, Login, OVERTOOK, Terms},
 };
 use crate::{
     Action, NeedsLoginCause, Owner, Phase, Result, Target, Timestamp, TokenKey,
     events::TokenUpdate,
+    measure,
     store::Index,
-    token::{GrantId, Payload, Record, State, Step, TokenAnswer, TokenFailure, Verdict},
+    token::{
+        GrantId, Payload, Record, State, Step, TokenAnswer, TokenFailure, TrailEntry, Verdict,
+    },
 };
 
 /// One attempt to refresh one key.
@@ -55,7 +58,10 @@ impl Refresh<'_> {
             self.found_app_grant(&terms.binding).await?;
         }
         match self.begin(terms).await? {
-            None => Ok(()),
+            None => {
+                measure::refresh_ended(client, "elsewhere");
+                Ok(())
+            }
             Some(granted) => self.send(granted).await,
         }
     }
@@ -92,7 +98,8 @@ impl Refresh<'_> {
     /// Takes the lease, or waits for whoever has it. None: another process has refreshed meanwhile.
     async fn begin(&self, client: ClientTerms) -> Result<Option<Granted>> {
         let (keeper, clock, timing) = (self.keeper, &self.keeper.0.clock, self.keeper.0.timing);
-        let give_up = clock.monotonic() + timing.lease * 3;
+        let began = clock.monotonic();
+        let (give_up, mut waited) = (began + timing.lease * 3, false);
         loop {
             // Listen first: a change between the look and the wait must not be missed.
             let mut changed = std::pin::pin!(self.entry.changed.notified());
@@ -107,6 +114,9 @@ impl Refresh<'_> {
                     })
             };
             if snapshot.as_deref().is_some_and(now_usable) {
+                if waited {
+                    measure::waited(self.key.client(), clock.monotonic().saturating_sub(began));
+                }
                 return Ok(None);
             }
             let Some(record) = &look.record else {
@@ -127,6 +137,10 @@ impl Refresh<'_> {
             let wait = match (done.outcome, done.record) {
                 (Begin::Granted { until }, Some(record)) => {
                     let deadline = done.at + until.since(done.now);
+                    self.note_grant(
+                        &record,
+                        waited.then(|| clock.monotonic().saturating_sub(began)),
+                    );
                     return Ok(Some(Granted {
                         record,
                         line,
@@ -136,7 +150,10 @@ impl Refresh<'_> {
                         at: done.at,
                     }));
                 }
-                (Begin::Busy { until }, _) => until.since(done.now),
+                (Begin::Busy { until }, _) => {
+                    waited = true;
+                    until.since(done.now)
+                }
                 (Begin::Cooling { until }, _) => {
                     return Err(cooling(self.key, until.since(done.now)));
                 }
@@ -156,6 +173,19 @@ impl Refresh<'_> {
                     () = clock.sleep(poll.min(wait + Duration::from_millis(1))) => {}
                 }
             }
+        }
+    }
+
+    /// Says in the span, and counts, how the lease was come by.
+    fn note_grant(&self, record: &Record, waited: Option<Duration>) {
+        tracing::Span::current().record("generation", record.header.generation);
+        if let Some(waited) = waited {
+            measure::waited(self.key.client(), waited);
+        }
+        let overtook = |entry: &TrailEntry| entry.step == Step::Begin && entry.note == OVERTOOK;
+        if record.header.trail.last().is_some_and(overtook) {
+            tracing::warn!("a lease was overtaken: its holder died, or was slow");
+            measure::lease_overtaken(self.key.client());
         }
     }
 
@@ -180,10 +210,7 @@ impl Refresh<'_> {
             .map_or(granted.now, |journal| journal.since);
         let mut maybe_sent = decide::maybe_sent(journal.as_ref(), &self.attempt);
         if maybe_sent && let Some(until) = self.leave_until(&granted, since) {
-            return self
-                .write_failure(&granted, Failure::Cool { until }, true)
-                .await
-                .map(drop);
+            return self.leave(&granted, until).await;
         }
         let mut unprocessed = true;
         for round in 0.. {
@@ -194,7 +221,7 @@ impl Refresh<'_> {
                         transition::release(row, &self.attempt, unprocessed, now)
                     })
                     .await;
-                tracing::warn!(key = %self.key, released = done.is_ok(), "the lease was too short for a request");
+                tracing::warn!(key = %self.key.mark(), released = done.is_ok(), "the lease was too short for a request");
                 break;
             }
             let ask = Ask {
@@ -203,15 +230,30 @@ impl Refresh<'_> {
                 target: self.target,
                 timeout: timing.request,
             };
-            match keeper.0.source.ask(ask).await {
+            let asked = keeper.0.source.ask(ask).await;
+            let failure = asked.as_ref().err().map(|failure| failure.verdict);
+            let took = clock.monotonic().saturating_sub(started);
+            // Whoever counts waits until a good answer is safe.
+            let counted = || measure::token_request(self.key.client(), failure, took);
+            match asked {
                 Ok(answer) => {
                     keeper.0.breakers.accepted(self.key.client(), self.target);
                     let asked_at = granted.now + started.saturating_sub(granted.at);
-                    return self.commit(granted, payload, answer, asked_at).await;
+                    let done = self.commit(granted, payload, answer, asked_at).await;
+                    counted();
+                    return done;
                 }
                 Err(failure) => {
+                    counted();
                     let verdict = failure.verdict;
                     unprocessed &= verdict.proves_unprocessed();
+                    if verdict == Verdict::Ambiguous {
+                        let answer = failure.in_short();
+                        tracing::warn!(
+                            answer,
+                            "it is not known whether the refresh token was spent"
+                        );
+                    }
                     // The client's own credentials are not spent.
                     let replays = payload.refresh_token.is_none()
                         || decide::replays(profile, since, self.now(&granted));
@@ -253,6 +295,15 @@ impl Refresh<'_> {
         Some(held.expires_at? - Duration::from_secs(30)).filter(|at| *at > granted.now)
     }
 
+    /// Serves the access token that is there, and leaves the one try for the end of it.
+    async fn leave(&self, granted: &Granted, until: Timestamp) -> Result<()> {
+        let why = "not asked: the refresh token may have been spent";
+        self.write_failure(granted, Failure::Cool { until }, true, why)
+            .await?;
+        measure::refresh_ended(self.key.client(), "postponed");
+        Ok(())
+    }
+
     /// Keeps an answer: nothing stands between parsing and commit.
     async fn commit(
         &self,
@@ -291,6 +342,7 @@ impl Refresh<'_> {
         let keeper = self.keeper;
         let header = &granted.record.header;
         let now = self.now(&granted);
+        let in_short = failure.in_short();
         let error = failure
             .error
             .in_phase(Phase::Refresh)
@@ -304,11 +356,14 @@ impl Refresh<'_> {
             self.near_end(&granted),
         );
         let until = match next {
-            AfterFailure::DeclareDead { cause } => return self.declare_dead(&granted, cause).await,
+            AfterFailure::DeclareDead { cause } => {
+                return self.declare_dead(&granted, cause, &in_short).await;
+            }
             AfterFailure::Release => {
                 keeper
                     .transact(self.key, Announce::Lease, |row, now| {
                         transition::release(row, &self.attempt, unprocessed, now)
+                            .answered(&in_short)
                     })
                     .await?;
                 let (client, now) = (self.key.client(), keeper.0.clock.monotonic());
@@ -326,7 +381,7 @@ impl Refresh<'_> {
         };
         let wait = until.since(now);
         let written = self
-            .write_failure(&granted, Failure::Cool { until }, unprocessed)
+            .write_failure(&granted, Failure::Cool { until }, unprocessed, &in_short)
             .await?;
         if written {
             keeper.tell(self.key, &granted.record, now, |grant| {
@@ -341,9 +396,14 @@ impl Refresh<'_> {
     }
 
     /// `invalid_grant`: not proof. Another look comes first, then the grace of an attempt that was overtaken.
-    async fn declare_dead(&self, granted: &Granted, cause: NeedsLoginCause) -> Result<()> {
+    async fn declare_dead(
+        &self,
+        granted: &Granted,
+        cause: NeedsLoginCause,
+        answer: &str,
+    ) -> Result<()> {
         let dead = Failure::NeedsLogin { cause };
-        if self.write_failure(granted, dead, false).await? {
+        if self.write_failure(granted, dead, false, answer).await? {
             let now = self.now(granted);
             self.keeper.tell(self.key, &granted.record, now, |grant| {
                 TokenUpdate::NeedsLogin { grant, cause }
@@ -353,7 +413,10 @@ impl Refresh<'_> {
         // Somebody was quicker: if that helps, the callers find it in the snapshot.
         let (_, snapshot) = self.keeper.load(self.key, self.entry).await?;
         match snapshot.map(|snapshot| snapshot.state) {
-            Some(State::Active) => Ok(()),
+            Some(State::Active) => {
+                measure::refresh_ended(self.key.client(), "elsewhere");
+                Ok(())
+            }
             Some(State::NeedsLogin { cause }) => Err(needs_login(self.key, cause)),
             _ => Err(no_token(self.key)),
         }
@@ -365,12 +428,14 @@ impl Refresh<'_> {
         granted: &Granted,
         failure: Failure,
         unprocessed: bool,
+        answer: &str,
     ) -> Result<bool> {
         loop {
             let done = self
                 .keeper
                 .transact(self.key, Announce::Yes, |row, now| {
                     transition::fail(row, granted.line, &self.attempt, failure, unprocessed, now)
+                        .answered(answer)
                 })
                 .await?;
             match done.outcome {

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ErrorCode, NeedsLoginCause, Result, Target, Timestamp, TokenKey,
     events::{Changed, Fingerprint, Origin, Replaced, TokenUpdate},
+    measure,
     token::{AccessToken, Credential, Payload, Record, Secret, TokenAnswer},
 };
 
@@ -42,14 +43,17 @@ impl Commit<'_> {
     ) -> Result<()> {
         let keeper = self.keeper;
         for warning in &answer.warnings {
-            tracing::warn!(key = %self.key, member = %warning, "a member of a token answer cannot be read");
+            tracing::warn!(key = %self.key.mark(), member = %warning, "a member of a token answer cannot be read");
         }
         let mut answered = self.answered(&answer, asked_at);
+        let in_short = answer.in_short();
         let mut wait = Duration::from_millis(50);
         let mut told = false;
+        let mut pending = None;
         let done = loop {
             let step = |row: transition::Row<'_>, now| {
                 transition::commit(row, self.line, self.attempt, &self.begun, &answered, now)
+                    .answered(&in_short)
             };
             match keeper.transact(self.key, Announce::Yes, step).await {
                 Ok(done) => break done,
@@ -60,7 +64,8 @@ impl Commit<'_> {
                     answered.revokes_others = true;
                 }
                 Err(error) => {
-                    tracing::warn!(key = %self.key, %error, "a commit is pending");
+                    tracing::warn!(key = %self.key.mark(), %error, "a commit is pending");
+                    pending.get_or_insert_with(|| measure::CommitPending::of(self.key.client()));
                     if !told {
                         told = true;
                         if let Some(changed) = self.serve_pending(&answered, asked_at) {
@@ -73,6 +78,10 @@ impl Commit<'_> {
                 }
             }
         };
+        drop(pending);
+        let kept = matches!(done.outcome, Outcome::Done { .. } | Outcome::Mine);
+        let outcome = if kept { "refreshed" } else { "lost" };
+        measure::refresh_ended(self.key.client(), outcome);
         match (done.outcome, done.record) {
             (Outcome::Done { recovered }, Some(record)) => {
                 self.committed(&record, &answer, &answered, done.now, recovered, served)
@@ -224,12 +233,12 @@ impl Commit<'_> {
         {
             Ok(true) => return,
             Ok(false) => {
-                tracing::warn!(key = %self.key, "the ID token of a refresh cannot be validated now; the old claims stay");
+                tracing::warn!(key = %self.key.mark(), "the ID token of a refresh cannot be validated now; the old claims stay");
                 return;
             }
             Err(error) => error,
         };
-        tracing::warn!(key = %self.key, %error, "the ID token of a refresh is wrong: its access token is taken back");
+        tracing::warn!(key = %self.key.mark(), %error, "the ID token of a refresh is wrong: its access token is taken back");
         let line = Line::of(record);
         let held = keeper
             .transact(self.key, Announce::Yes, |row, now| {
@@ -245,7 +254,7 @@ impl Commit<'_> {
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(key = %self.key, %error, "a quarantine could not be written")
+                tracing::error!(key = %self.key.mark(), %error, "a quarantine could not be written")
             }
         }
     }

@@ -8,6 +8,7 @@ use std::{
 
 use reqwest::header::HeaderValue;
 use tokio::sync::watch;
+use tracing::{Instrument, field};
 
 use super::{
     attempt::Refresh,
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     Action, Error, ErrorCode, NeedsLoginCause, Owner, Phase, Result, Target, Token, TokenKey,
-    token::State,
+    measure, token::State,
 };
 
 /// The flights under way, by key.
@@ -170,6 +171,7 @@ impl Keeper {
 
     fn may_renew_in_background(&self, key: &TokenKey, snapshot: &Snapshot) -> bool {
         snapshot.state == State::Active
+            && !snapshot.key_missing
             && self.0.source.known(key.client()).automatic
             && snapshot
                 .not_before
@@ -196,7 +198,18 @@ impl Keeper {
         drop(flights);
         let (keeper, key, entry, target) =
             (self.clone(), key.clone(), Arc::clone(entry), target.clone());
-        self.spawn(async move {
+        let attempt = crate::seal::random_id();
+        // Whose token it is stands in no log: the attempt's head stands in the record's trail, too.
+        let span = tracing::info_span!(
+            "refresh",
+            client = key.client(),
+            key = %key.mark(),
+            attempt = attempt.get(..8),
+            generation = field::Empty,
+            waited_ms = field::Empty,
+            outcome = field::Empty,
+        );
+        let work = async move {
             let ended = Ended {
                 keeper: &keeper,
                 key: &key,
@@ -208,17 +221,21 @@ impl Keeper {
                 entry: &entry,
                 target: &target,
                 need,
-                attempt: crate::seal::random_id(),
+                attempt,
                 landing: &ended.landing,
             }
             .run()
             .await;
+            if let Err(error) = &result {
+                measure::refresh_failed(key.client(), error);
+            }
             ended.landing.send_if_modified(|landing| {
                 let first = landing.is_none();
                 landing.get_or_insert(result.map_err(Arc::new));
                 first
             });
-        });
+        };
+        self.spawn(work.instrument(span));
         flight
     }
 

@@ -16,10 +16,12 @@ use super::{
     snapshot::{Entry, Recent, RefreshPoint, Seen, Snapshot, Snapshots},
     source::TokenSource,
     transition::{self, Move, Row},
+    upkeep::Upkeep,
 };
 use crate::{
     Clock, Error, ErrorCode, Phase, Result, Timestamp, Token, TokenKey,
     events::Events,
+    measure,
     store::{
         DynTokenStore, Expected, Fetched, Page, PageOf, StoreError, StoredRecord, TokenQuery,
         TokenSummary, Version,
@@ -87,6 +89,10 @@ pub(crate) struct Shared {
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) flights: Flights,
     pub(super) breakers: Breakers,
+    /// This process's name, in trails.
+    process: String,
+    pub(super) upkeep: Upkeep,
+    pub(super) upkeep_started: std::sync::atomic::AtomicBool,
     own: Mutex<OwnWrites>,
     /// How many detached tasks are under way.
     tasks: watch::Sender<usize>,
@@ -144,7 +150,7 @@ struct Tried<T> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announce {
     Yes,
-    /// It only takes or gives back a lease.
+    /// It only takes or gives back a lease, or seals anew what is there.
     Lease,
 }
 
@@ -153,6 +159,8 @@ pub(crate) struct KeeperParts {
     pub(crate) sealing: Sealing,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) timing: Timing,
+    pub(crate) process: String,
+    pub(crate) upkeep: Upkeep,
     pub(crate) snapshot_capacity: usize,
     pub(crate) event_capacity: usize,
     pub(crate) source: Arc<dyn TokenSource>,
@@ -167,6 +175,9 @@ impl Keeper {
             sealing: parts.sealing,
             clock: parts.clock,
             timing: parts.timing,
+            process: parts.process,
+            upkeep: parts.upkeep,
+            upkeep_started: std::sync::atomic::AtomicBool::new(false),
             spread: f64::from(u16::from_be_bytes(crate::seal::random())) / f64::from(u16::MAX)
                 * 0.1,
             source: parts.source,
@@ -229,12 +240,19 @@ impl Keeper {
     /// A call of the store, with its timeout.
     pub(super) async fn within<T>(
         &self,
+        operation: &'static str,
         call: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        tokio::select! {
+        let result = tokio::select! {
             result = call => result,
             () = self.0.clock.sleep(self.0.timing.store) => Err(StoreError::other("no answer in time")),
+        };
+        if let Err(error) = &result
+            && !matches!(error, StoreError::Conflict | StoreError::Unsupported { .. })
+        {
+            measure::store_error(operation);
         }
+        result
     }
 
     fn store_error(&self, key: &TokenKey, error: StoreError) -> Error {
@@ -245,7 +263,7 @@ impl Keeper {
     pub(super) async fn look(&self, key: &TokenKey, entry: &Entry) -> Result<Look> {
         let seen = self.0.snapshots.look(entry, self.0.clock.monotonic());
         let Fetched { record, now, .. } = self
-            .within(self.0.store.fetch_token(key))
+            .within("fetch", self.0.store.fetch_token(key))
             .await
             .map_err(|error| self.store_error(key, error))?;
         let now = now.unwrap_or_else(|| self.0.clock.now());
@@ -257,10 +275,10 @@ impl Keeper {
         {
             let expected = Expected::Version(found.version);
             let written = self
-                .within(self.0.store.update_token(key, &again, expected))
+                .within("update", self.0.store.update_token(key, &again, expected))
                 .await;
             if written.is_ok() {
-                tracing::warn!(%key, "the store lost an acknowledged write; it was written again");
+                tracing::warn!(key = %key.mark(), "the store lost an acknowledged write; it was written again");
                 record = Some(Record::decode(key, again, &self.0.sealing)?);
             }
         }
@@ -409,7 +427,7 @@ impl Keeper {
                     outcome,
                     replaced,
                 } = tried;
-                tracing::debug!(%key, %version, "the answer of a write was lost; it had been applied");
+                tracing::debug!(key = %key.mark(), %version, "the answer of a write was lost; it had been applied");
                 if let Some(record) = &look.record {
                     if announce == Announce::Yes {
                         let stored = record.encode(key, &self.0.sealing, true)?;
@@ -426,8 +444,12 @@ impl Keeper {
             }
             let (record, outcome) = match step(look.record.as_ref(), now) {
                 Move::Stay(outcome) => {
-                    if let Some(record) = &look.record {
-                        entry.install(self.snapshot_of(key, record, now, look.seen));
+                    match &look.record {
+                        Some(record) => {
+                            entry.install(self.snapshot_of(key, record, now, look.seen));
+                        }
+                        // Nothing of a row that is gone is served, not even what waited for its commit (G4).
+                        None => self.observe_missing(key, &entry, now),
                     }
                     return Ok(Done {
                         outcome,
@@ -436,7 +458,10 @@ impl Keeper {
                         at,
                     });
                 }
-                Move::Write(record, outcome) => (*record, outcome),
+                Move::Write(mut record, outcome) => {
+                    record.header.sign(&self.0.process);
+                    (*record, outcome)
+                }
             };
             let stored = record.encode(key, &self.0.sealing, announce == Announce::Yes)?;
             let expected = look
@@ -446,7 +471,7 @@ impl Keeper {
             self.remember_own(record.version);
             let replaced = look.record.as_ref().map(Replaced::of);
             match self
-                .within(self.0.store.update_token(key, &stored, expected))
+                .within("update", self.0.store.update_token(key, &stored, expected))
                 .await
             {
                 Ok(()) => {
@@ -463,6 +488,7 @@ impl Keeper {
                     });
                 }
                 Err(StoreError::Conflict) => {
+                    measure::store_conflict(key.client());
                     tried = Some(Tried {
                         version: record.version,
                         outcome,
@@ -528,14 +554,18 @@ impl Keeper {
         query: &TokenQuery,
         page: Page,
     ) -> Result<PageOf<TokenSummary>> {
-        Ok(self.within(self.0.store.find_tokens(query, page)).await?)
+        Ok(self
+            .within("find", self.0.store.find_tokens(query, page))
+            .await?)
     }
 
     /// Removes what is over.
     pub(crate) async fn purge(&self, before: Timestamp, limit: u32) -> Result<u64> {
-        Ok(self
-            .within(self.0.store.purge_tokens(before, limit))
-            .await?)
+        let removed = self
+            .within("purge", self.0.store.purge_tokens(before, limit))
+            .await?;
+        measure::purged(removed);
+        Ok(removed)
     }
 
     /// Remembers something once.
@@ -547,13 +577,13 @@ impl Keeper {
         ttl: Duration,
     ) -> Result<bool> {
         Ok(self
-            .within(self.0.store.put_once(space, id, value, ttl))
+            .within("once", self.0.store.put_once(space, id, value, ttl))
             .await?)
     }
 
     /// Gets back what was remembered, once.
     pub(crate) async fn take(&self, space: &str, id: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.within(self.0.store.take(space, id)).await?)
+        Ok(self.within("once", self.0.store.take(space, id)).await?)
     }
 
     /// A client was registered anew: what its provider refused before says nothing any more.
@@ -563,10 +593,15 @@ impl Keeper {
         self.0.snapshots.distrust_all();
     }
 
+    /// Whatever is held in memory is looked at again before it is used.
+    pub(crate) fn distrust(&self) {
+        self.0.snapshots.distrust_all();
+    }
+
     /// Does the store answer?
     pub(crate) async fn check_store(&self) -> Result<()> {
         let key = TokenKey::app("tokenkeep-health")?;
-        self.within(self.0.store.fetch_token(&key))
+        self.within("fetch", self.0.store.fetch_token(&key))
             .await
             .map_err(Error::from)
             .map(drop)

@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::{
     decide::{self, Fate, Homeless},
     keeper::{Announce, Keeper, stored_token},
+    refusal::key_missing,
     snapshot::{Entry, Snapshot},
     source::ClientTerms,
-    transition::{self, Begin, Line, Login, LoginOutcome, Logout, Terms},
+    transition::{self, Begin, INSERT_WITHIN, Line, Login, LoginOutcome, Logout, Move, Terms},
 };
 use crate::{
     Error, ErrorCode, Phase, Result, TokenKey,
@@ -22,7 +23,7 @@ impl Keeper {
         Ok(self.load(key, &entry).await?.0.record)
     }
 
-    /// Keeps a login. If somebody else logs in or out at the same moment, theirs stays, and the new refresh token ends
+    /// Keeps a login, unless its owner is [forgotten](Self::forget) meanwhile. If somebody else logs in or out at the same moment, theirs stays, and the new refresh token ends
     /// up nowhere (rule 11).
     pub(crate) async fn keep_login(
         &self,
@@ -30,6 +31,7 @@ impl Keeper {
         login: Login,
         terms: &ClientTerms,
     ) -> Result<()> {
+        let looked = self.0.clock.monotonic();
         let first = self
             .first_look(key)
             .await?
@@ -38,6 +40,11 @@ impl Keeper {
         loop {
             let done = self
                 .transact(key, Announce::Yes, |row, now| {
+                    // One that was held up inserts nothing: its owner may have been forgotten long since.
+                    let late = self.0.clock.monotonic().saturating_sub(looked) > INSERT_WITHIN;
+                    if row.is_none() && late {
+                        return Move::Stay(LoginOutcome::Superseded);
+                    }
                     transition::login(row, first, &login, now)
                 })
                 .await?;
@@ -60,6 +67,12 @@ impl Keeper {
                         self.told_login(key, record, &login, done.now, None).await;
                     }
                     return Ok(());
+                }
+                LoginOutcome::Superseded if transition::forgotten(done.record.as_ref()) => {
+                    if let Some(refresh_token) = login.payload.refresh_token {
+                        self.revoke_later(key, refresh_token, "refresh_token");
+                    }
+                    return Err(self.forgotten_meanwhile(key));
                 }
                 LoginOutcome::Superseded => {
                     if let (Some(refresh_token), Some(record)) =
@@ -238,10 +251,14 @@ impl Keeper {
     }
 
     /// A session that can be trusted to be there; none if it ended. A store that cannot be asked is an error: unlike an
-    /// access token, a session is not served on doubt.
+    /// access token, a session is not served on doubt. Nor is one that cannot be opened an absent one.
     pub(crate) async fn session(&self, key: &TokenKey) -> Result<Option<Arc<Snapshot>>> {
         let entry: Arc<Entry> = self.snapshots().entry(key);
         let snapshot = self.snapshot(key, &entry).await?;
+        let closed = |snapshot: &Arc<Snapshot>| snapshot.key_missing && snapshot.session.is_none();
+        if snapshot.as_ref().is_some_and(closed) {
+            return Err(key_missing(key));
+        }
         Ok(snapshot.filter(|snapshot| snapshot.state == State::Active))
     }
 }

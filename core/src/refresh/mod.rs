@@ -9,18 +9,25 @@ mod breaker;
 mod commit;
 mod coordinator;
 mod decide;
+mod forget;
 mod keeper;
 mod lifecycle;
+mod listing;
 #[cfg(test)]
 mod model;
 mod news;
 mod refusal;
+mod reseal;
 mod rules;
 mod snapshot;
 mod source;
 mod transition;
+mod upkeep;
 
+pub use forget::{AtProvider, Forgotten, ForgottenGrant};
 pub(crate) use keeper::{Keeper, KeeperParts, Timing, WeakKeeper};
+pub use reseal::{Reseal, ResealReport, Resealing};
 pub(crate) use snapshot::{Entry, Held, Need};
 pub(crate) use source::{Ask, ClientTerms, Known, TokenSource};
 pub(crate) use transition::{Binding, Login};
+pub use upkeep::{KeptAlive, Upkeep};

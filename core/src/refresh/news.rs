@@ -15,6 +15,7 @@ use super::{
 use crate::{
     ErrorCode, Timestamp, TokenKey,
     events::{Changed, LogoutCause, Origin, TokenUpdate},
+    measure,
     store::{Change, StoreError},
     token::{Record, State, Step},
 };
@@ -168,8 +169,9 @@ impl Keeper {
         }
     }
 
-    /// Follows the store's change feed, from the first use inside a runtime until the registry is dropped.
+    /// Begins what goes on in the background: follows the store's change feed, from the first use inside a runtime until the registry is dropped.
     pub(crate) fn start_feed(&self) {
+        self.start_upkeep();
         if !self.0.store.capabilities().changes
             || self.0.feed_started.load(Ordering::Acquire)
             || tokio::runtime::Handle::try_current().is_err()
@@ -206,6 +208,7 @@ impl Keeper {
                         Err(error) => tracing::warn!(%error, "the change feed is not there"),
                     }
                     let Ok(keeper) = weak.upgrade() else { return };
+                    measure::feed_gap();
                     keeper.0.snapshots.set_feed(false);
                     keeper.0.follows.send_replace(false);
                     keeper.0.events.send(TokenUpdate::Resync { missed: 0 });
@@ -243,6 +246,8 @@ impl Keeper {
     async fn on_change(&self, change: Change) {
         match change {
             Change::Gap => {
+                tracing::warn!("the change feed had a gap: whatever is held is looked at again");
+                measure::feed_gap();
                 self.0.snapshots.distrust_all();
                 self.0.events.send(TokenUpdate::Resync { missed: 0 });
             }
@@ -266,7 +271,9 @@ impl Keeper {
                 if subscribed {
                     match self.load_as_news(&key, &entry).await {
                         Ok(()) => {}
-                        Err(error) => tracing::warn!(%key, %error, "a change cannot be read"),
+                        Err(error) => {
+                            tracing::warn!(key = %key.mark(), %error, "a change cannot be read")
+                        }
                     }
                 }
             }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// An access token, ready to be sent. What the hot path reads stands first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[repr(C)]
 pub(crate) struct Held {
     /// The earlier of expiry and refresh: until then it is handed out without a thought.
@@ -43,6 +43,7 @@ pub(crate) struct Held {
     pub(crate) issued_generation: u64,
 }
 
+#[derive(Clone)]
 enum Material {
     /// `Authorization: Bearer …`, whole.
     Bearer(HeaderValue),
@@ -120,6 +121,8 @@ pub(crate) struct Snapshot {
     pub(crate) not_before: Option<Duration>,
     /// Another process sealed it with a key that this one lacks.
     pub(crate) key_missing: bool,
+    /// Access tokens issued up to this generation count as expired.
+    expired_through: Option<u64>,
     /// What a session keeps; grants keep nothing here.
     pub(crate) session: Option<Arc<Payload>>,
 }
@@ -228,6 +231,7 @@ impl Snapshot {
             login: tokens.next_if(|held| held.target.is_login()),
             others: tokens.collect(),
             key_missing: matches!(record.body, crate::token::Body::KeyMissing { .. }),
+            expired_through: header.expired_through,
             session: payload
                 .filter(|_| !key.is_account())
                 .map(|payload| Arc::new(payload.clone())),
@@ -240,10 +244,32 @@ impl Snapshot {
         self.login = None;
         self.others.clear();
         self.session = None;
+        // Nothing that was seen before is kept for it either.
+        self.key_missing = false;
         if self.state == State::Active {
             self.state = State::NeedsLogin {
                 cause: NeedsLoginCause::RegistrationChanged,
             };
+        }
+        self
+    }
+
+    /// What this process cannot open any more it goes on serving as it last saw it: the same grant's access tokens, as long
+    /// as they last (G7), and the same generation's session.
+    fn keeping(mut self, old: &Self) -> Self {
+        let cause = NeedsLoginCause::IdentityChanged;
+        let taken_back = [State::LoggedOut, State::NeedsLogin { cause }].contains(&self.state);
+        if taken_back || self.grant_id != old.grant_id {
+            return self;
+        }
+        let lasts = |held: &&Held| {
+            self.expired_through
+                .is_none_or(|through| held.issued_generation > through)
+        };
+        self.login = old.login.as_ref().filter(lasts).cloned();
+        self.others = old.others.iter().filter(lasts).cloned().collect();
+        if self.generation == old.generation {
+            self.session.clone_from(&old.session);
         }
         self
     }
@@ -327,7 +353,10 @@ impl Entry {
 
     /// Installs a snapshot unless it is older than what is there. Answers what is there then.
     pub(crate) fn install(&self, snapshot: Snapshot) -> Arc<Snapshot> {
-        let new = Arc::new(snapshot);
+        let new = match self.latest() {
+            Some(old) if snapshot.key_missing => Arc::new(snapshot.keeping(&old)),
+            _ => Arc::new(snapshot),
+        };
         let old = self.snapshot.rcu(|old| match old {
             Some(old) if old.beats(&new) => Some(Arc::clone(old)),
             _ => Some(Arc::clone(&new)),

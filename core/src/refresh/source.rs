@@ -70,6 +70,11 @@ pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
     /// What is known of a client at once, without asking anybody.
     fn known(&self, client: &str) -> Known;
 
+    /// The registered clients whose refresh tokens are to be kept alive, and how long they may be idle.
+    fn kept_alive(&self) -> Vec<(String, Duration)> {
+        Vec::new()
+    }
+
     /// Sends one token request and reads its answer; nothing else.
     async fn ask(&self, ask: Ask<'_>) -> Result<TokenAnswer, TokenFailure>;
 

@@ -24,6 +24,16 @@ pub(crate) enum Move<T> {
     Stay(T),
 }
 
+impl<T> Move<T> {
+    /// Notes in the trail what the provider had answered.
+    pub(crate) fn answered(mut self, answer: &str) -> Self {
+        if let Self::Write(record, _) = &mut self {
+            record.header.answered(answer);
+        }
+        self
+    }
+}
+
 /// The row as it was loaded; none means that there is no row.
 pub(crate) type Row<'a> = Option<&'a Record>;
 
@@ -272,6 +282,9 @@ pub(crate) enum Begin {
     KeyMissing,
 }
 
+/// What a step notes that took the lease of another attempt.
+pub(crate) const OVERTOOK: &str = "overtook a lease";
+
 /// Takes the lease, and journals that the refresh token may be sent from now on (rules 3, 4, 12, 13).
 pub(crate) fn begin(
     row: Row<'_>,
@@ -343,11 +356,7 @@ pub(crate) fn begin(
         now,
         Step::Begin,
         attempt,
-        if overtaken.is_some() {
-            "overtook a lease"
-        } else {
-            ""
-        },
+        if overtaken.is_some() { OVERTOOK } else { "" },
     );
     Move::Write(next, Begin::Granted { until })
 }
@@ -401,11 +410,11 @@ pub(crate) fn commit(
     let Some(record) = row else {
         return Move::Stay(Commit::Gone);
     };
-    if !line.is_of_grant(record) {
-        return Move::Stay(Commit::Replaced);
-    }
     if record.header.state == State::LoggedOut && holds(Rule::TombstonesStay) {
         return Move::Stay(Commit::Gone);
+    }
+    if !line.is_of_grant(record) {
+        return Move::Stay(Commit::Replaced);
     }
     if record.header.commit_id.as_deref() == Some(attempt) {
         return Move::Stay(Commit::Mine);
@@ -539,7 +548,7 @@ pub(crate) fn fail(
         Failure::NeedsLogin { cause } => {
             next.header.state = State::NeedsLogin { cause };
             next.header
-                .note(now, Step::NeedsLogin, attempt, format!("{cause:?}"));
+                .note(now, Step::NeedsLogin, attempt, cause.as_str());
         }
     }
     Move::Write(next, Fail::Written)
@@ -608,6 +617,80 @@ pub(crate) fn logout(
     Move::Write(next, Logout::Done { payload })
 }
 
+/// What became of forgetting.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Forget {
+    /// Nothing is left of what stood there; that is what it was.
+    Done {
+        ended: Line,
+        body: Body,
+        /// It may be removed at once.
+        at_once: bool,
+    },
+    /// There is no row, or only what an earlier forgetting left.
+    Already,
+}
+
+/// No login inserts later than this after its first look.
+pub(crate) const INSERT_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a row must have been there until a login that looked before it was there cannot insert any more: twice as
+/// long, for a write that takes its time.
+pub(crate) const SETTLED: Duration = Duration::from_secs(120);
+
+/// Was this row, or the lack of one, left by [`forget`]?
+pub(crate) fn forgotten(row: Row<'_>) -> bool {
+    row.is_none_or(|record| {
+        record.header.state == State::LoggedOut
+            && record
+                .header
+                .trail
+                .last()
+                .is_some_and(|entry| entry.step == Step::Forget)
+    })
+}
+
+/// Forgets whose row it was: what is left is a grant that nobody was ever given, and that is over.
+///
+/// A grant of another id, so that no login whose first look was before can take its place (rule 1), and of a later
+/// generation, so that nothing of the old one beats it. A row that was there for long may be removed at once: to all
+/// transitions but login a missing row is a logged-out one (rule 2), and a login that looked while there was no row yet
+/// is too late to insert. A younger row has to stay until that is so.
+pub(crate) fn forget(row: Row<'_>, now: Timestamp) -> Move<Forget> {
+    let Some(record) = row.filter(|record| !forgotten(Some(record))) else {
+        return Move::Stay(Forget::Already);
+    };
+    let at_once = record
+        .header
+        .trail
+        .first()
+        .is_some_and(|entry| entry.at + SETTLED <= now);
+    let generation = record.header.generation.saturating_add(1);
+    let generation = generation.max(u64::try_from(now.as_millis()).unwrap_or(0));
+    let mut header = Header::new(GrantId::random(), generation);
+    header.state = State::LoggedOut;
+    header.fence = record.header.fence;
+    header.trail.clone_from(&record.header.trail);
+    header.note(now, Step::Forget, "", "");
+    let index = Index {
+        changed_at: now,
+        purge_at: Some(if at_once {
+            Timestamp::default()
+        } else {
+            now + SETTLED
+        }),
+        ..Index::default()
+    };
+    let mut next = Record::new(header, index, Payload::default());
+    next.body = Body::Empty;
+    let outcome = Forget::Done {
+        ended: Line::of(record),
+        body: record.body.clone(),
+        at_once,
+    };
+    Move::Write(Box::new(next), outcome)
+}
+
 /// Takes the access tokens of a generation whose ID token turned out to be wrong. Answers whether it did.
 pub(crate) fn quarantine(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool> {
     let Some(record) =
@@ -630,10 +713,6 @@ pub(crate) fn quarantine(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool>
 }
 
 /// Seals the payload anew, by the key that seals now. Answers whether it did.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "key rotation while running calls it")
-)]
 pub(crate) fn reseal(row: Row<'_>, line: Line, now: Timestamp) -> Move<bool> {
     let Some(record) = row.filter(|record| line.is_of(record)) else {
         return Move::Stay(false);

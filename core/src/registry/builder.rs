@@ -11,7 +11,8 @@ use crate::{
     config::check_variables,
     hooks::{Hook, Hooks},
     http::{Http, ReqwestTransport, require_https},
-    refresh::{Keeper, KeeperParts, Timing},
+    refresh::{Keeper, KeeperParts, Timing, TokenSource, Upkeep},
+    seal::LiveRing,
     store::{Capabilities, DynTokenStore, TokenStore},
     token::Sealing,
 };
@@ -36,6 +37,8 @@ pub struct OAuthBuilder {
     session_lifetime: Option<Duration>,
     snapshot_capacity: Option<usize>,
     event_capacity: Option<usize>,
+    process_name: Option<String>,
+    pub(super) upkeep: Upkeep,
 }
 
 impl fmt::Debug for OAuthBuilder {
@@ -186,6 +189,13 @@ impl OAuthBuilder {
         self
     }
 
+    /// What to call this process in the history of grants ([`OAuth::explain`]): 1 to 40 bytes without control characters,
+    /// such as a pod's name. If not said, it is the process id and a random part. It stands in plain in the store.
+    pub fn process_name(mut self, name: impl Into<String>) -> Self {
+        self.process_name = Some(name.into());
+        self
+    }
+
     /// The registry.
     ///
     /// # Errors
@@ -205,10 +215,11 @@ impl OAuthBuilder {
                 "there is no token store: add .store(MemoryStore::new()) to try things out, or a store of your database",
             )
         })?;
+        let has = store.capabilities();
         check_store(&store, self.required)?;
         check_timing(self.timing)?;
         // What others share is elsewhere, whether it outlives the process or not.
-        let leaves = store.capabilities().persistent || store.capabilities().shared;
+        let leaves = has.persistent || has.shared;
         if leaves && self.ring.is_none() && !self.plain_records {
             return Err(Error::new(
                 ErrorCode::KeyRingRequired,
@@ -221,14 +232,15 @@ impl OAuthBuilder {
                 ),
             ));
         }
+        let given = self.ring.map(LiveRing::new);
         let sealing = Sealing {
-            ring: self.ring.clone(),
+            ring: given.clone(),
             // Where records are sealed, one that is not was put there by somebody else.
-            accept_plain: self.plain_records || self.ring.is_none(),
+            accept_plain: self.plain_records || given.is_none(),
         };
-        let ring = self.ring.unwrap_or_else(|| {
+        let ring = given.unwrap_or_else(|| {
             tracing::info!("no key ring: cookies are sealed by a key that ends with this process");
-            KeyRing::ephemeral()
+            LiveRing::new(KeyRing::ephemeral())
         });
         let base_url = self.base_url.as_deref().map(base_url).transpose()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
@@ -258,11 +270,24 @@ impl OAuthBuilder {
             clients.names().iter().map(String::as_str),
             clients.config.as_ref(),
         )?;
+        if let Some((name, _)) = clients.kept_alive().first().filter(|_| !has.find) {
+            return Err(Error::new(
+                ErrorCode::Unsupported,
+                Phase::Configure,
+                format!(
+                    "keep_alive needs the capability \"find\", which the store {:?} has not",
+                    store.name()
+                ),
+            )
+            .with_client(name));
+        }
         let keeper = Keeper::new(KeeperParts {
             store,
             sealing: sealing.clone(),
             clock,
             timing: self.timing,
+            process: process_name(self.process_name)?,
+            upkeep: self.upkeep,
             snapshot_capacity: self.snapshot_capacity.unwrap_or(1_000_000),
             event_capacity: self.event_capacity.unwrap_or(1024),
             source: Arc::<Clients>::clone(&clients),
@@ -283,6 +308,21 @@ impl OAuthBuilder {
             used_flows: std::sync::Mutex::default(),
         })
     }
+}
+
+fn process_name(given: Option<String>) -> Result<String> {
+    let Some(name) = given else {
+        let [a, b] = crate::seal::random();
+        return Ok(format!("{}-{a:02x}{b:02x}", std::process::id()));
+    };
+    if (1..=40).contains(&name.len()) && !name.chars().any(char::is_control) {
+        return Ok(name);
+    }
+    Err(Error::new(
+        ErrorCode::InvalidConfiguration,
+        Phase::Configure,
+        "the process name is not 1 to 40 bytes without control characters",
+    ))
 }
 
 /// The application's own address: https, or http on loopback; its path ends with a slash.
@@ -323,13 +363,13 @@ fn check_store(store: &DynTokenStore, required: Capabilities) -> Result<()> {
             has.find,
             required.find,
             "find",
-            "an owner's grants cannot be listed",
+            "grants cannot be listed, forgotten, kept alive or sealed anew",
         ),
         (
             has.purge,
             required.purge,
             "purge",
-            "what is over is never removed",
+            "what is over is never removed, and what is forgotten leaves a tombstone",
         ),
         (
             has.once,

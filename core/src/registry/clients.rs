@@ -318,6 +318,17 @@ impl TokenSource for Clients {
         }
     }
 
+    fn kept_alive(&self) -> Vec<(String, Duration)> {
+        let registered = self
+            .registered
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        registered
+            .iter()
+            .filter_map(|(name, state)| Some((name.clone(), state.resolved.keep_alive?)))
+            .collect()
+    }
+
     async fn ask(&self, ask: Ask<'_>) -> Result<TokenAnswer, TokenFailure> {
         let not_sent = |error| TokenFailure {
             verdict: Verdict::NotSent,

@@ -17,6 +17,7 @@ use crate::{
     hooks::Hooks,
     http::Http,
     refresh::Keeper,
+    seal::LiveRing,
     token::Sealing,
 };
 
@@ -40,7 +41,7 @@ pub(crate) struct Ready {
     pub(super) http: Http,
     pub(super) hooks: Hooks,
     /// For cookies; for records too, if the application gave one.
-    pub(super) ring: KeyRing,
+    pub(super) ring: LiveRing,
     pub(super) sealing: Sealing,
     pub(super) base_url: Option<Url>,
     /// Under which path the web hook's routes stand, if there is one.
@@ -78,8 +79,9 @@ impl Ready {
         &self.hooks
     }
 
-    pub(crate) fn ring(&self) -> &KeyRing {
-        &self.ring
+    /// The ring as it is now.
+    pub(crate) fn ring(&self) -> KeyRing {
+        self.ring.current()
     }
 
     pub(crate) fn sealing(&self) -> &Sealing {
@@ -137,7 +139,7 @@ impl Ready {
     }
 
     pub(crate) fn flow_cookies(&self, base: &Url) -> FlowCookies {
-        FlowCookies::new(self.ring.clone(), base)
+        FlowCookies::new(self.ring(), base)
     }
 
     /// A cookie of ours, empty: the safest name prefix that the address allows (RFC 6265bis section 4.1.3).
@@ -180,7 +182,7 @@ impl Ready {
         }
         let id = flow.id();
         let sealed = self
-            .ring
+            .ring()
             .seal(&flow_data_bound(&flow.client, &id), &plain)?;
         let ttl = flow.expires_at.since(flow.created_at) + Duration::from_secs(60);
         self.keeper
@@ -200,7 +202,7 @@ impl Ready {
         let sealed = self.keeper.take(FLOW_DATA_SPACE, &id).await?;
         let bound = flow_data_bound(&flow.client, &id);
         flow.flow_data = sealed
-            .and_then(|sealed| self.ring.open(&bound, &sealed).ok())
+            .and_then(|sealed| self.ring().open(&bound, &sealed).ok())
             .and_then(|plain| serde_json::from_slice(&plain).ok())
             .ok_or_else(|| {
                 Error::new(

@@ -66,3 +66,24 @@ fn a_ring_that_cannot_be_read_says_why_and_shows_nothing() {
     }
     assert!(!format!("{:?}", KeyRing::parse(&format!("a:{good}")).unwrap()).contains(&good));
 }
+
+#[test]
+fn an_id_that_names_another_key_is_found_out() {
+    let parse = |text: &str| KeyRing::parse(text).unwrap();
+    let key = |number: u8| URL_SAFE_NO_PAD.encode([number; 32]);
+    let old = parse(&format!("a:{},b:{}", key(1), key(2)));
+    let fits = parse(&format!("c:{},b:{},a:{}", key(3), key(2), key(1)));
+    assert_eq!(fits.contradicts(&old), None);
+    assert_eq!(fits.key_ids().collect::<Vec<_>>(), ["c", "b", "a"]);
+    let wrong = parse(&format!("c:{},b:{}", key(3), key(1)));
+    assert_eq!(wrong.contradicts(&old), Some("b"));
+
+    let live = LiveRing::new(old);
+    let sealed = live.current().seal(b"x", b"text").unwrap();
+    live.replace(fits);
+    assert_eq!(live.current().sealing_key_id(), "c");
+    assert_eq!(
+        live.current().open(b"x", &sealed).unwrap().as_slice(),
+        b"text"
+    );
+}

@@ -28,6 +28,40 @@ pub(crate) struct TokenFailure {
     pub(crate) error: Error,
 }
 
+impl TokenFailure {
+    /// What the provider answered, for a record's trail: the status and the OAuth error code, and of that only what can be
+    /// no token.
+    pub(crate) fn in_short(&self) -> String {
+        let provider = self.error.provider();
+        let status = provider.and_then(|said| said.status);
+        let code = provider
+            .and_then(|said| said.error.as_deref())
+            .filter(|code| {
+                code.len() <= 40 && code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            });
+        match (status, code) {
+            (Some(status), Some(code)) => format!("HTTP {status} {code}"),
+            (Some(status), None) => format!("HTTP {status}"),
+            (None, _) if self.verdict == Verdict::NotSent => "the request was not sent".to_owned(),
+            (None, _) => "no answer".to_owned(),
+        }
+    }
+}
+
+impl TokenAnswer {
+    /// The same for good news.
+    pub(crate) fn in_short(&self) -> String {
+        let lasts = self.expires_in.map_or_else(
+            || "a token".to_owned(),
+            |time| format!("a token for {} s", time.as_secs()),
+        );
+        match self.refresh_token {
+            Some(_) => format!("{lasts}, and a new refresh token"),
+            None => lasts,
+        }
+    }
+}
+
 /// What a failed token request means for the refresh token that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -46,6 +80,18 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// The stable name, in snake case.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::InvalidGrant => "invalid_grant",
+            Self::Refused => "refused",
+            Self::Throttled { .. } => "throttled",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
+
     /// Is it certain that the refresh token was not processed (rule 12)?
     pub(crate) fn proves_unprocessed(self) -> bool {
         matches!(self, Self::NotSent | Self::Refused | Self::Throttled { .. })

@@ -170,6 +170,22 @@ impl TokenKey {
         }
     }
 
+    /// How it stands in logs: the client, and a mark that tells keys apart in this process and says nothing of its owner.
+    pub(crate) fn mark(&self) -> impl fmt::Display + fmt::Debug + use<> {
+        struct Mark(Arc<Parts>, u64);
+        impl fmt::Display for Mark {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{}#{:016x}", self.0.client, self.1)
+            }
+        }
+        impl fmt::Debug for Mark {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+        Mark(Arc::clone(&self.parts), self.hash)
+    }
+
     /// Is it a grant (rather than a session)?
     #[must_use]
     pub fn is_account(&self) -> bool {

@@ -11,9 +11,9 @@ use std::fmt;
 pub(crate) use answer::{TokenAnswer, TokenFailure, Verdict};
 pub use key::{Owner, Slot, TokenKey};
 pub(crate) use record::{
-    AccessToken, Attempt, Body, Header, Lease, Payload, Record, Sealing, State, Step,
+    AccessToken, Attempt, Body, Header, Lease, Payload, Record, Sealing, State,
 };
-pub use record::{GrantId, NeedsLoginCause};
+pub use record::{GrantId, NeedsLoginCause, Step, TrailEntry};
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 pub use target::Target;

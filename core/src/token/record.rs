@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{Credential, Secret, Target, TokenKey};
 use crate::{
     Error, ErrorCode, KeyRing, Phase, Result, Timestamp,
-    seal::OpenError,
+    seal::{LiveRing, OpenError},
     store::{Index, StoredRecord, Version},
 };
 
@@ -82,6 +82,21 @@ pub enum NeedsLoginCause {
     Unknown,
 }
 
+impl NeedsLoginCause {
+    /// The stable name, in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::AmbiguousLoss => "ambiguous_loss",
+            Self::IdentityChanged => "identity_changed",
+            Self::RegistrationChanged => "registration_changed",
+            Self::NotRefreshable => "not_refreshable",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// Where a grant stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
@@ -112,35 +127,83 @@ pub(crate) struct Attempt {
     pub(crate) overtaken_until: Option<Timestamp>,
 }
 
-/// One step of a record's history, free of secrets.
+/// One step of a record's history, free of secrets and of whose record it is. It stands in plain in the store: whoever
+/// writes the store can write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TrailEntry {
-    pub(crate) at: Timestamp,
-    pub(crate) step: Step,
-    /// The attempt or login that took it.
+#[non_exhaustive]
+pub struct TrailEntry {
+    /// When, in the store's time.
+    pub at: Timestamp,
+    /// What was done.
+    pub step: Step,
+    /// The head of the id of the attempt or login that did it; empty where it has none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) by: String,
+    pub by: String,
+    /// Which process did it: its [name](crate::OAuthBuilder::process_name).
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub(crate) note: String,
+    pub process: String,
+    /// Why, or with what result.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// What the provider answered, if it was asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer: String,
 }
 
 /// Which transition a step was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Step {
+#[non_exhaustive]
+pub enum Step {
+    /// A login was kept.
     Login,
+    /// Tokens that were issued elsewhere were kept.
     Adopt,
+    /// The right to refresh was taken.
     Begin,
+    /// New tokens were kept.
     Commit,
+    /// A refresh failed; nobody asks for a while.
     Cool,
+    /// A refresh failed for good: the user must log in.
     NeedsLogin,
+    /// The right to refresh was given back.
     Release,
+    /// The grant or session ended.
     Logout,
+    /// The owner was [forgotten](crate::OAuth::forget).
+    Forget,
+    /// The access tokens were taken back, because their ID token is wrong.
     Quarantine,
+    /// The record was sealed by another key.
     Reseal,
+    /// The access tokens count as expired.
     Expire,
+    /// A step that a newer version took.
     #[serde(other)]
     Other,
+}
+
+impl Step {
+    /// The stable name, in snake case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Adopt => "adopt",
+            Self::Begin => "begin",
+            Self::Commit => "commit",
+            Self::Cool => "cool",
+            Self::NeedsLogin => "needs_login",
+            Self::Release => "release",
+            Self::Logout => "logout",
+            Self::Forget => "forget",
+            Self::Quarantine => "quarantine",
+            Self::Reseal => "reseal",
+            Self::Expire => "expire",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// The plain part of a record: the protocol's fields, no secrets.
@@ -211,8 +274,24 @@ impl Header {
             at,
             step,
             by: by.chars().take(8).collect(),
+            process: String::new(),
             note: note.into(),
+            answer: String::new(),
         });
+    }
+
+    /// Remembers which process took the last step.
+    pub(crate) fn sign(&mut self, process: &str) {
+        if let Some(last) = self.trail.last_mut() {
+            process.clone_into(&mut last.process);
+        }
+    }
+
+    /// Remembers what the provider had answered when the last step was taken.
+    pub(crate) fn answered(&mut self, answer: &str) {
+        if let Some(last) = self.trail.last_mut() {
+            answer.clone_into(&mut last.answer);
+        }
     }
 }
 
@@ -300,7 +379,7 @@ pub(crate) struct Record {
 #[derive(Clone, Debug)]
 pub(crate) struct Sealing {
     /// None: payloads are written in plain.
-    pub(crate) ring: Option<KeyRing>,
+    pub(crate) ring: Option<LiveRing>,
     /// May payloads be read that are not sealed?
     pub(crate) accept_plain: bool,
 }
@@ -395,7 +474,9 @@ impl Record {
                 }
                 let json = Zeroizing::new(serde_json::to_vec(payload).map_err(internal)?);
                 match &sealing.ring {
-                    Some(ring) => ring.seal(&Self::bound(key, &self.header, &self.index), &json)?,
+                    Some(ring) => ring
+                        .current()
+                        .seal(&Self::bound(key, &self.header, &self.index), &json)?,
                     None => [&[PLAIN], json.as_slice()].concat(),
                 }
             }
@@ -424,6 +505,39 @@ impl Record {
         Ok(record)
     }
 
+    /// Which key sealed the payload; none if there is no payload, if it is in plain, or not sealed yet.
+    pub(crate) fn sealed_by(&self) -> Option<&str> {
+        match &self.body {
+            Body::Open {
+                stored: Some(stored),
+                ..
+            } => KeyRing::key_id(stored),
+            Body::KeyMissing { key_id, .. } => Some(key_id),
+            Body::Empty | Body::Open { stored: None, .. } => None,
+        }
+    }
+
+    /// Reads what can be read of a record, for people who look into a store: one whose payload does not open, for
+    /// whatever reason, shows its header.
+    pub(crate) fn survey(key: &TokenKey, stored: StoredRecord, sealing: &Sealing) -> Result<Self> {
+        let closed = Sealing {
+            ring: None,
+            accept_plain: false,
+        };
+        Self::decode(key, stored.clone(), sealing).or_else(|error| {
+            let mut header_only = stored;
+            let Some((_, _, payload)) = split(&header_only.body) else {
+                return Err(error);
+            };
+            if payload.first() == Some(&PLAIN) {
+                // Plain, and not accepted or not readable: as good as none.
+                let end = header_only.body.len() - payload.len();
+                header_only.body.truncate(end);
+            }
+            Self::decode(key, header_only, &closed).map_err(|_| error)
+        })
+    }
+
     /// Reads a record of a store.
     pub(crate) fn decode(key: &TokenKey, stored: StoredRecord, sealing: &Sealing) -> Result<Self> {
         let invalid = |what: &str| {
@@ -438,10 +552,7 @@ impl Record {
             .body
             .strip_prefix(MAGIC)
             .ok_or_else(|| invalid("is not one of ours"))?;
-        let [major, minor, rest @ ..] = rest else {
-            return Err(invalid("is cut"));
-        };
-        if *major > MAJOR {
+        if let Some(major) = rest.first().filter(|major| **major > MAJOR) {
             return Err(Error::new(
                 ErrorCode::UnsupportedFormat,
                 Phase::Store,
@@ -449,12 +560,7 @@ impl Record {
             )
             .with_client(key.client()));
         }
-        let (length, rest) = rest
-            .split_first_chunk::<4>()
-            .ok_or_else(|| invalid("is cut"))?;
-        let (header, payload) = rest
-            .split_at_checked(u32::from_be_bytes(*length) as usize)
-            .ok_or_else(|| invalid("is cut"))?;
+        let (minor, header, payload) = split(&stored.body).ok_or_else(|| invalid("is cut"))?;
         let header: Header = serde_json::from_slice(header)
             .map_err(|_| invalid("has a header that cannot be read"))?;
         if header.generation != stored.generation {
@@ -472,11 +578,10 @@ impl Record {
             [PLAIN, ..] => {
                 return Err(invalid("is not sealed, and plain records are not accepted"));
             }
-            sealed => match sealing
-                .ring
-                .as_ref()
-                .map(|ring| ring.open(&Self::bound(key, &header, &stored.index), sealed))
-            {
+            sealed => match sealing.ring.as_ref().map(|ring| {
+                ring.current()
+                    .open(&Self::bound(key, &header, &stored.index), sealed)
+            }) {
                 Some(Ok(json)) => Body::Open {
                     payload: read(&json)?,
                     stored: Some(sealed.to_vec()),
@@ -495,9 +600,19 @@ impl Record {
             index: stored.index,
             header,
             body,
-            minor: *minor,
+            minor,
         })
     }
+}
+
+/// The minor format number, the header and the payload of a body, unless it is cut.
+fn split(body: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let [_major, minor, rest @ ..] = body.strip_prefix(MAGIC)? else {
+        return None;
+    };
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (header, payload) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    Some((*minor, header, payload))
 }
 
 #[cfg(test)]

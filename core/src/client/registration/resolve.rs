@@ -61,6 +61,7 @@ pub(crate) struct Resolved {
     pub(crate) assume_bearer: bool,
     pub(crate) placement: Placement,
     pub(crate) automatic_refresh: bool,
+    pub(crate) keep_alive: Option<Duration>,
     pub(crate) trusted_audiences: Vec<String>,
 }
 
@@ -257,6 +258,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         assume_bearer: r.assume_bearer,
         placement: win!(r.placement, placement).unwrap_or_default(),
         automatic_refresh: !r.without_automatic_refresh,
+        keep_alive: r.keep_alive,
         trusted_audiences: r.trusted_audiences,
         name: r.name,
     })
@@ -318,6 +320,12 @@ fn check(client: Resolved) -> Result<Resolved> {
     }
     if client.timeout.is_some_and(|timeout| timeout.is_zero()) {
         return Err(invalid("the timeout is zero"));
+    }
+    if client
+        .keep_alive
+        .is_some_and(|every| every < Duration::from_secs(60))
+    {
+        return Err(invalid("keep_alive is shorter than a minute"));
     }
     for scope in &client.scopes {
         check_scope(scope)?;

@@ -824,4 +824,87 @@ fn metadata_is_no_new_generation() {
     assert!(!stayed(reseal(Some(&record), other, at(201))), "rule 4");
 }
 
+#[test]
+fn what_is_forgotten_holds_nothing_and_lets_nobody_back() {
+    let record = begun(&grant(), "a", 1);
+    let (left, outcome) = written(forget(Some(&record), at(1000)));
+    let Forget::Done {
+        ended,
+        body,
+        at_once,
+    } = outcome
+    else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!((ended, body), (Line::of(&record), record.body.clone()));
+    assert!(at_once);
+    assert_eq!(left.index.purge_at, Some(Timestamp::default()));
+    assert_eq!(left.index.subject, None);
+    assert_eq!(left.body, Body::Empty);
+    assert_ne!(left.header.grant_id, record.header.grant_id);
+    assert!(left.header.generation > record.header.generation + 1);
+    assert!(left.header.lease.is_none() && left.header.client_id.is_none());
+    assert!(forgotten(Some(&left)) && forgotten(None) && !forgotten(Some(&record)));
+
+    // Neither what was sent before, nor who looked before.
+    let begun = record.payload().unwrap();
+    let late = commit(
+        Some(&left),
+        ended,
+        "a",
+        begun,
+        &answer(Some("r9")),
+        at(1001),
+    );
+    assert_eq!(stayed(late), Commit::Gone);
+    let first = Some(record.header.grant_id);
+    let back = login(Some(&left), first, &a_login("l", Some("r1")), at(1001));
+    assert_eq!(stayed(back), LoginOutcome::Superseded);
+    assert_eq!(stayed(forget(Some(&left), at(1002))), Forget::Already);
+    assert_eq!(stayed(forget(None, at(1002))), Forget::Already);
+    // Who looks now may begin anew.
+    let first = Some(left.header.grant_id);
+    let (anew, _) = written(login(
+        Some(&left),
+        first,
+        &a_login("n", Some("r1")),
+        at(1003),
+    ));
+    assert_eq!(anew.header.state, State::Active);
+    assert!(anew.index.purge_at.is_none());
+}
+
+#[test]
+fn a_row_is_removed_at_once_when_nobody_can_have_looked_before_it_was_there() {
+    let record = grant();
+    let made = record.header.trail[0].at;
+    for (age, expected) in [(0, false), (119, false), (120, true), (1000, true)] {
+        let now = made + Duration::from_secs(age);
+        let (left, outcome) = written(forget(Some(&record), now));
+        assert!(
+            matches!(outcome, Forget::Done { at_once, .. } if at_once == expected),
+            "{age}"
+        );
+        let purge_at = left.index.purge_at.unwrap();
+        assert_eq!(purge_at < now, expected);
+        assert!(purge_at <= now + SETTLED);
+    }
+    // A tombstone of a logout is no older than its row.
+    let (tombstone, _) = written(logout(
+        Some(&record),
+        Some(record.header.grant_id),
+        made + Duration::from_secs(5),
+        LEASE,
+    ));
+    let (_, outcome) = written(forget(Some(&tombstone), made + Duration::from_secs(10)));
+    assert!(matches!(
+        outcome,
+        Forget::Done {
+            at_once: false,
+            body: Body::Empty,
+            ..
+        }
+    ));
+}
+
 mod found;

@@ -6,7 +6,7 @@ fn key() -> TokenKey {
 
 fn sealing() -> Sealing {
     Sealing {
-        ring: Some(KeyRing::ephemeral()),
+        ring: Some(LiveRing::new(KeyRing::ephemeral())),
         accept_plain: false,
     }
 }
@@ -43,6 +43,7 @@ fn other_encoder(record: &Record, sealing: &Sealing, major: u8, minor: u8) -> St
         .ring
         .as_ref()
         .unwrap()
+        .current()
         .seal(&bound, payload.to_string().as_bytes())
         .unwrap();
     let header = header.to_string();
@@ -189,7 +190,9 @@ fn without_its_key_a_record_shows_its_header_and_keeps_its_bytes() {
         let other = match other.ring {
             // The ephemeral ring's key id is always the same: give it another.
             Some(_) => Sealing {
-                ring: Some(KeyRing::parse(&format!("other:{}", "A".repeat(43))).unwrap()),
+                ring: Some(LiveRing::new(
+                    KeyRing::parse(&format!("other:{}", "A".repeat(43))).unwrap(),
+                )),
                 accept_plain: true,
             },
             None => other,

@@ -1,0 +1,30 @@
+//! Forgetting an owner.
+
+use super::OAuth;
+use crate::{Forgotten, Result};
+
+impl OAuth {
+    /// Forgets an owner: every grant and session of theirs, at every client, ends at once in the whole fleet, their tokens are
+    /// revoked at the providers (RFC 7009) as far as that can be done, and their rows are removed. For deleting an account,
+    /// or for ending everything after a break-in.
+    ///
+    /// Nothing that is under way brings anything back. The answer to a refresh that was sent before is not kept, and its
+    /// refresh token is revoked when it comes; a login that was looking at the owner's records is refused with
+    /// `login_required`. A row that is younger than two minutes stays so long as a tombstone, which holds nothing but its key
+    /// and history: without it, a login that began before the row was there could not be told from a new one.
+    ///
+    /// A login that begins later is a new one. Close that door first: delete the user, or refuse in
+    /// [`before_login_kept`](crate::Hook::before_login_kept). The same goes for whatever [adopts](Self::adopt) tokens.
+    ///
+    /// Safe to call twice and in several processes: whatever one call finds ended, it leaves alone.
+    ///
+    /// # Errors
+    /// `unsupported` if the store has no `find_tokens`: log out each grant by its key; `invalid_key` for an owner that cannot be
+    /// one; `store_unavailable`. What could not be ended is in the answer.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops nothing: it goes on, and only its answer is lost.
+    pub async fn forget(&self, owner: &str) -> Result<Forgotten> {
+        self.ready()?.keeper().forget(owner).await
+    }
+}
