@@ -655,6 +655,26 @@ async fn a_lease_is_no_news() {
 
 #[tokio::test]
 #[ignore = "needs MariaDB; tests/run brings it"]
+async fn a_row_that_cannot_be_read_is_a_gap_and_hides_no_other() {
+    let (store, _) = store().await;
+    let mut changes = store.changes(None).await.unwrap();
+    run(
+        store.pool(),
+        "INSERT INTO tokenkeep_tokens (owner, client, slot, version, generation, changed_at, body, written_at)
+         VALUES ('b', 'client', '', 'short', 1, 0, '', TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)))",
+    )
+    .await;
+    assert_eq!(next(&mut changes).await, Change::Gap);
+    insert(&store, "a").await;
+    written(&mut changes).await;
+    drop(changes);
+    // Also where the feed begins.
+    let mut changes = store.changes(None).await.unwrap();
+    assert_eq!(next(&mut changes).await, Change::Gap);
+}
+
+#[tokio::test]
+#[ignore = "needs MariaDB; tests/run brings it"]
 async fn a_crowd_of_changes_comes_whole_or_as_a_gap() {
     let (store, _) = store().await;
     let mut changes = store.changes(None).await.unwrap();

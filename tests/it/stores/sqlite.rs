@@ -314,7 +314,13 @@ async fn what_cannot_be_opened_is_misconfigured() {
     );
     let options = SqlOptions::new().prefix("a\"; DROP TABLE users; --");
     let pool = Database::new().pool().await;
-    is_misconfigured(SqliteStore::with_options(pool, options), "prefix");
+    is_misconfigured(SqliteStore::with_options(pool.clone(), options), "prefix");
+    for options in [
+        SqlOptions::new().schema("auth"),
+        SqlOptions::new().listen_url("postgres://db"),
+    ] {
+        is_misconfigured(SqliteStore::with_options(pool.clone(), options), "leave");
+    }
 }
 
 #[cfg(unix)]

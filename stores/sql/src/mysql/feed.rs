@@ -57,8 +57,17 @@ struct Look {
     /// When it began.
     now: i64,
     rows: Vec<Written>,
-    /// There was more than could be read.
-    cut: bool,
+    /// There were more than these, or some that cannot be read.
+    gap: bool,
+}
+
+/// As much of it as is read at once.
+struct Part {
+    now: i64,
+    rows: Vec<Written>,
+    /// When the last one was written, if there may be more.
+    more: Option<i64>,
+    gap: bool,
 }
 
 struct Written {
@@ -88,13 +97,13 @@ impl Feed {
             seen: HashMap::new(),
             missed: false,
         };
-        let now = feed.page(i64::MAX).await?.0;
+        let now = feed.part(i64::MAX).await?.now;
         (feed.looked, feed.swept) = (now, now);
         match since.map(|cursor| place(&cursor)) {
             // What is there already is no news, but what shows itself later is, however early it was written.
             None => {
                 let look = feed.look(now - LATE).await?;
-                feed.missed = look.cut;
+                feed.missed = look.gap;
                 look.rows.into_iter().for_each(|row| {
                     feed.is_new(&row);
                 });
@@ -107,42 +116,53 @@ impl Feed {
 
     /// Everything that was written from this time on.
     async fn look(&self, from: i64) -> Result<Look, StoreError> {
-        let (now, mut rows) = self.page(from).await?;
-        let mut full = rows.len() == BATCH;
-        while full && rows.len() < MOST {
-            let from = rows.last().map_or(from, |last| last.at);
-            let (_, more) = self.page(from).await?;
-            // As many writes of one microsecond as a page holds stop here, and count as cut.
-            full = more.len() == BATCH;
-            if more.last().is_none_or(|last| last.at == from) {
-                rows.extend(more);
+        let mut part = self.part(from).await?;
+        let mut look = Look {
+            now: part.now,
+            rows: part.rows,
+            gap: part.gap,
+        };
+        let mut from = from;
+        while let Some(last) = part.more {
+            // As many writes of one microsecond as are read at once stop here.
+            if last == from || look.rows.len() >= MOST {
+                look.gap = true;
                 break;
             }
-            rows.extend(more);
+            from = last;
+            part = self.part(from).await?;
+            look.rows.append(&mut part.rows);
+            look.gap |= part.gap;
         }
-        Ok(Look {
-            now,
-            rows,
-            cut: full,
-        })
+        Ok(look)
     }
 
-    /// The server's time, and a page of what was written from a time on.
-    async fn page(&self, from: i64) -> Result<(i64, Vec<Written>), StoreError> {
+    async fn part(&self, from: i64) -> Result<Part, StoreError> {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let page = || query(self.following.clone()).bind(from).bind(limit);
-        let rows = again(|| self.link.rows(page())).await?;
-        let mut now = None;
+        let part = || query(self.following.clone()).bind(from).bind(limit);
+        let rows = again(|| self.link.rows(part())).await?;
+        let (mut now, mut last, mut gap) = (None, None, false);
         let mut written = Vec::with_capacity(rows.len());
         for row in &rows {
             let at = row.try_get(0).map_err(unreadable)?;
             match row.try_get(1).map_err(unreadable)? {
-                Some(stamp) => written.push(read(row, at, stamp)?),
                 None => now = Some(at),
+                Some(stamp) => {
+                    last = Some(at);
+                    match read(row, at, stamp) {
+                        Ok(row) => written.push(row),
+                        // It must not hide the others.
+                        Err(_) => gap = true,
+                    }
+                }
             }
         }
-        let now = now.ok_or_else(|| StoreError::other("the database gave no time"))?;
-        Ok((now, written))
+        Ok(Part {
+            now: now.ok_or_else(|| StoreError::other("the database gave no time"))?,
+            rows: written,
+            more: last.filter(|_| rows.len() > BATCH),
+            gap,
+        })
     }
 
     /// Was this write not seen before?
@@ -164,7 +184,7 @@ impl Follow for Feed {
         let mut news = Vec::new();
         // A clock that was put back, or another server's: what was written at those times was not looked at.
         let back = look.now < self.looked;
-        if std::mem::take(&mut self.missed) || look.cut || back {
+        if std::mem::take(&mut self.missed) || look.gap || back {
             news.push(Change::Gap);
         }
         for row in look.rows {

@@ -2,10 +2,12 @@
 
 use sqlx::{AssertSqlSafe, Executor, MySql, MySqlConnection, Row, query, query_scalar};
 use tokenkeep_core::store::StoreError;
+use tokio::time::Instant;
 
 use super::errors;
 use crate::shared::{
-    Failure, Link, MAJOR, Names, again, columns, failed, in_time, is_known, is_there, safe,
+    Failure, Link, MAJOR, MIGRATION, Names, again, columns, failed, in_time, is_known, is_there,
+    safe,
 };
 
 /// The tables, with the columns that only MySQL has.
@@ -70,14 +72,32 @@ pub(crate) async fn migrate(link: &Link<MySql>, names: &Names) -> Result<(), Sto
     // Others may create the same tables at this moment.
     let migrate = || async {
         let mut connection = link.connection(link.end()).await?;
-        let done = in_time(link.end(), attempt(&mut connection.inner, names)).await;
+        // Tables that are up to date are only read: that needs no right to create anything.
+        let current = in_time(link.end(), look(&mut connection.inner, names)).await;
+        let done = match current {
+            Ok(false) => {
+                let end = Instant::now() + MIGRATION;
+                in_time(end, create(&mut connection.inner, names)).await
+            }
+            current => current.map(drop),
+        };
         connection.settle(&done);
         done
     };
     Ok(again(migrate).await?)
 }
 
-async fn attempt(connection: &mut MySqlConnection, names: &Names) -> Result<(), Failure> {
+async fn create(connection: &mut MySqlConnection, names: &Names) -> Result<(), Failure> {
+    for statement in statements(names) {
+        let script = sqlx::raw_sql(AssertSqlSafe(statement));
+        let done = connection.execute(script).await;
+        done.map_err(failed::<MySql>)?;
+    }
+    Ok(())
+}
+
+/// Is everything there, and can be written?
+async fn look(connection: &mut MySqlConnection, names: &Names) -> Result<bool, Failure> {
     let autocommit: i64 = query_scalar("SELECT CAST(@@autocommit AS SIGNED)")
         .fetch_one(&mut *connection)
         .await
@@ -87,16 +107,7 @@ async fn attempt(connection: &mut MySqlConnection, names: &Names) -> Result<(), 
             "autocommit is off, so that no write would ever be seen; leave it on for this pool",
         )));
     }
-    // Tables that are up to date are only read: that needs no right to create anything.
-    if is_current(connection, names).await? {
-        return Ok(());
-    }
-    for statement in statements(names) {
-        let script = sqlx::raw_sql(AssertSqlSafe(statement));
-        let done = connection.execute(script).await;
-        done.map_err(failed::<MySql>)?;
-    }
-    Ok(())
+    is_current(connection, names).await
 }
 
 /// Is everything there?

@@ -16,7 +16,7 @@ use tokenkeep_core::{
 };
 use tokio::{
     sync::mpsc::{self, Sender},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -109,17 +109,8 @@ impl Feed {
     }
 
     async fn listen(&self) -> Result<Ear, StoreError> {
-        let patience = self.link.patience;
-        let end = Instant::now() + patience;
-        let mut ear = in_time(end, self.connect()).await?;
-        let heard = in_time(end + patience, self.try_out(&mut ear)).await;
-        heard.map_err(|failure| match failure {
-            Failure::Store(StoreError::Unavailable { .. }) => StoreError::misconfigured(
-                "the change feed does not hear what the store writes; behind a pooler in transaction mode give it the \
-                 server itself by SqlOptions::listen_url, and the same database",
-            ),
-            failure => failure.into(),
-        })?;
+        let mut ear = in_time(self.link.end(), self.connect()).await?;
+        self.try_out(&mut ear).await?;
         Ok(ear)
     }
 
@@ -163,19 +154,31 @@ impl Feed {
     async fn try_out(&self, ear: &mut Ear) -> Result<(), Failure> {
         let word = Version::random().to_string();
         let say = query("SELECT pg_catalog.pg_notify($1, $2)");
-        self.link.rows(say.bind(&*ear.channel).bind(&*word)).await?;
-        loop {
-            let heard = ear.listener.try_recv().await;
-            match heard.map_err(failed::<Postgres>)? {
-                Some(heard) if heard.payload() == word => return Ok(()),
-                Some(heard) => ear.early.extend(change(heard.payload())),
-                None => return Err(Failure::Store(StoreError::other("the connection was lost"))),
-            }
-        }
+        let say = say.bind(&*ear.channel).bind(&*word);
+        self.link.rows(say).await?;
+        let heard = timeout(self.link.patience, ear.until(&word)).await;
+        heard.unwrap_or_else(|_| {
+            Err(Failure::Store(StoreError::misconfigured(
+                "the change feed does not hear what the store writes; behind a pooler in transaction mode give it the \
+                 server itself by SqlOptions::listen_url, and the same database",
+            )))
+        })
     }
 }
 
 impl Ear {
+    /// Listens until this word is heard, and keeps what was heard before.
+    async fn until(&mut self, word: &str) -> Result<(), Failure> {
+        loop {
+            let heard = self.listener.try_recv().await;
+            match heard.map_err(failed::<Postgres>)? {
+                Some(heard) if heard.payload() == word => return Ok(()),
+                Some(heard) => self.early.extend(change(heard.payload())),
+                None => return Err(Failure::Store(StoreError::other("the connection was lost"))),
+            }
+        }
+    }
+
     /// Passes on what is heard. `missed` says that something was missed before.
     async fn hear(&mut self, mut missed: bool, sender: &Sender<Change>) -> End {
         if missed && sender.try_send(Change::Gap).is_ok() {

@@ -1,14 +1,13 @@
 //! The tables.
 
-use std::time::Duration;
-
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Postgres, query, query_scalar};
 use tokenkeep_core::store::StoreError;
 use tokio::time::Instant;
 
 use super::errors::meaning_in_migration;
 use crate::shared::{
-    Failure, Link, MAJOR, Names, columns, failed, failure, in_time, is_known, is_there, safe,
+    Failure, Link, MAJOR, MIGRATION, Names, columns, failed, failure, in_time, is_known, is_there,
+    safe,
 };
 
 /// The tables, with the columns that only PostgreSQL has.
@@ -21,9 +20,6 @@ const INDEXES: [&str; 5] = [
     "tokens_by_purge_at",
     "once_by_expiry",
 ];
-
-/// How long a migration may wait for those of other processes, and for locks of tables that are in use.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The schema, if one is named; the tables; what depends on their columns.
 pub(crate) fn statements(names: &Names) -> [String; 3] {
@@ -98,7 +94,7 @@ pub(crate) async fn migrate(link: &Link<Postgres>, names: &Names) -> Result<(), 
     let current = in_time(link.end(), is_current(&mut connection.inner, names)).await;
     let done = match current {
         Ok(false) => {
-            let end = Instant::now() + PATIENCE;
+            let end = Instant::now() + MIGRATION;
             in_time(end, create(&mut connection.inner, names)).await
         }
         current => current.map(drop),

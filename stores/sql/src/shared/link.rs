@@ -19,6 +19,9 @@ const ATTEMPTS: u32 = 10;
 /// A connection that was idle for longer is tried before it is used: the server may have been away.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long a migration may wait for those of other processes, and for locks of tables that are in use.
+pub(crate) const MIGRATION: Duration = Duration::from_secs(60);
+
 /// What is particular to a database server, beside its schema and its feed.
 pub(crate) trait Dialect: Database {
     /// How many rows a statement changed; for an update, how many it found.

@@ -25,7 +25,7 @@ pub(crate) use self::rows::record;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 pub(crate) use self::{
     errors::{Failure, Meaning},
-    link::{Dialect, Link, again, connect, failed, in_time, parse},
+    link::{Dialect, Link, MIGRATION, again, connect, failed, in_time, parse},
     rows::fetched,
 };
 pub(crate) use self::{

@@ -79,11 +79,11 @@ impl SqliteStore {
     /// A store over your own pool.
     ///
     /// # Errors
-    /// [`StoreError::Misconfigured`] if the prefix cannot be part of a table's name, or with a schema.
+    /// [`StoreError::Misconfigured`] if the prefix cannot be part of a table's name, or with a schema or a URL to listen at.
     pub fn with_options(pool: SqlitePool, options: SqlOptions) -> Result<Self, StoreError> {
-        if options.schema.is_some() {
+        if options.schema.is_some() || options.listen_url.is_some() {
             return Err(StoreError::misconfigured(
-                "SQLite has no schemas: leave SqlOptions::schema out",
+                "SQLite has no schemas and nothing to listen at: leave SqlOptions::schema and listen_url out",
             ));
         }
         let names = Names::new(&options, '"')?;
