@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use serde_json::Map;
 
 use super::{
-    keeper::{Announce, Keeper, stored_token},
+    keeper::{Announce, Keeper},
     snapshot::Entry,
     source::ClientTerms,
     transition::{self, Answered, Commit as Outcome, Line},
@@ -172,7 +172,7 @@ impl Commit<'_> {
     ) {
         let keeper = self.keeper;
         let mut changed = keeper.changed(self.key, record, now, Origin::Local);
-        changed.token = stored_token(record).map(Arc::new);
+        changed.token = record.login_token().map(Arc::new);
         let old = self
             .begun
             .access(self.target)
@@ -208,7 +208,9 @@ impl Commit<'_> {
             self.check_id_token(id_token, record, now).await;
         }
         // Nobody waits for a hook.
+        let turn = self.entry.hook_turn();
         served();
+        let _turn = turn.await;
         keeper.0.source.after_update(&update).await;
     }
 

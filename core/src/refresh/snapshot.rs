@@ -5,11 +5,14 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     hash::{BuildHasherDefault, Hasher},
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -117,6 +120,8 @@ pub(crate) struct Snapshot {
     pub(crate) refreshable: bool,
     /// The monotonic time before which nobody asks the provider.
     pub(crate) not_before: Option<Duration>,
+    /// Does the store's change feed tell of it?
+    followed: bool,
     /// Another process sealed it with a key that this one lacks.
     pub(crate) key_missing: bool,
     /// What a session keeps; grants keep nothing here.
@@ -226,12 +231,19 @@ impl Snapshot {
             not_before: header.not_before.map(monotonic),
             login: tokens.next_if(|held| held.target.is_login()),
             others: tokens.collect(),
+            followed: true,
             key_missing: matches!(record.body, crate::token::Body::KeyMissing { .. }),
             session: payload
                 .filter(|_| !key.is_account())
                 .map(|payload| Arc::new(payload.clone())),
             seen,
         }
+    }
+
+    /// It is kept where no change feed tells of it.
+    pub(crate) fn unfollowed(mut self) -> Self {
+        self.followed = false;
+        self
     }
 
     /// The grant was issued to another registration: nothing of it may be sent.
@@ -318,7 +330,12 @@ pub(crate) struct Entry {
     announced: AtomicU64,
     pub(crate) recent: Mutex<Option<Recent>>,
     pub(crate) forced: Mutex<Forced>,
+    /// The hooks of a key run one after the other.
+    hooks: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// A place in the line of a key's hooks.
+pub(crate) type HookTurn = Pin<Box<dyn Future<Output = tokio::sync::OwnedMutexGuard<()>> + Send>>;
 
 impl Entry {
     /// The snapshot, whether it can be trusted or not.
@@ -371,6 +388,19 @@ impl Entry {
     /// Was any generation of this key seen?
     pub(crate) fn knows_any(&self) -> bool {
         self.announced.load(Ordering::Acquire) > 0
+    }
+
+    /// Takes a place in the line of the key's hooks, now: they run in the order of what they tell, and what is written
+    /// elsewhere is never older than what was written there before.
+    pub(crate) fn hook_turn(&self) -> HookTurn {
+        let mut turn: HookTurn = Box::pin(tokio::task::unconstrained(
+            Arc::clone(&self.hooks).lock_owned(),
+        ));
+        // Whoever waits for a lock has a place from the first poll on.
+        match turn.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(guard) => Box::pin(std::future::ready(guard)),
+            Poll::Pending => turn,
+        }
     }
 
     /// May this generation still be announced? Answers true once.
@@ -473,7 +503,7 @@ impl Snapshots {
     pub(crate) fn trusted(&self, entry: &Entry, snapshot: &Snapshot, monotonic: Duration) -> bool {
         snapshot.seen.epoch == self.epoch.load(Ordering::Acquire)
             && snapshot.seen.hints == entry.hints.load(Ordering::Acquire)
-            && (self.feed.load(Ordering::Acquire)
+            && (snapshot.followed && self.feed.load(Ordering::Acquire)
                 || monotonic.saturating_sub(snapshot.seen.at) < self.max_age)
     }
 
