@@ -7,6 +7,7 @@
 )]
 
 mod codes;
+mod elsewhere;
 mod faulty;
 mod kit;
 mod login;

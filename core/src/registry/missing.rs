@@ -76,9 +76,10 @@ impl Clients {
         }
         let known = self.registered(client).or_else(|| self.found(client));
         self.on_missing.is_some()
-            || known.map_or(self.source.is_some(), |state| {
-                state.resolved.on_missing.is_some()
-            })
+            || known.map_or_else(
+                || self.source.is_some(),
+                |state| state.resolved.on_missing.is_some(),
+            )
     }
 
     /// Asks for a token that the store has not.

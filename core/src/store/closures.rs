@@ -19,7 +19,7 @@ use crate::{
     token::{GrantId, Header, Payload, Record, Sealing, State, Step, Target},
 };
 
-/// How many tokens that this process replaced are remembered of a key.
+/// How many tokens that this process replaced, and writes whose outcome is not known, are remembered of a key.
 const GONE: usize = 8;
 
 /// The closures of a registry, and what this process knows of the rows behind them.
@@ -48,8 +48,8 @@ struct Row {
     record: Option<StoredRecord>,
     /// The token that the table should show.
     shown: Option<Token>,
-    /// A write whose outcome is not known.
-    attempted: Option<Attempted>,
+    /// Writes whose outcome is not known, the oldest first.
+    attempted: VecDeque<Attempted>,
     /// Tokens that were replaced: if the table shows one again, a write was lost, or somebody wrote an old row back.
     gone: VecDeque<[Option<Fingerprint>; 2]>,
     /// A refresh is under way, which must find its line again.
@@ -63,13 +63,30 @@ struct Attempted {
 
 impl Row {
     fn holds_nothing(&self) -> bool {
-        self.record.is_none() && self.attempted.is_none()
+        self.record.is_none() && self.attempted.is_empty()
+    }
+
+    /// A write begins: it may be applied, and its answer lost.
+    fn attempt(&mut self, record: StoredRecord, shown: Option<Token>) {
+        self.attempted
+            .retain(|other| !show_the_same(other.shown.as_ref(), shown.as_ref()));
+        if self.attempted.len() == GONE {
+            self.attempted.pop_front();
+        }
+        self.attempted.push_back(Attempted { record, shown });
+    }
+
+    /// The write that the table shows by now, if there is one.
+    fn applied(&mut self, shown: Option<&Token>) -> Option<Attempted> {
+        let is_it = |attempted: &Attempted| show_the_same(attempted.shown.as_ref(), shown);
+        let at = self.attempted.iter().position(is_it)?;
+        self.attempted.remove(at)
     }
 
     /// A write reached the table.
     fn settle(&mut self, record: StoredRecord, shown: Option<Token>) {
-        let attempted = self.attempted.take().and_then(|attempted| attempted.shown);
-        for old in [self.shown.take(), attempted].into_iter().flatten() {
+        let attempted = self.attempted.drain(..).filter_map(|other| other.shown);
+        for old in self.shown.take().into_iter().chain(attempted) {
             if !shown.as_ref().is_some_and(|new| is_same(new, &old)) {
                 self.gone.push_back(marks(&old));
             }
@@ -219,9 +236,7 @@ impl ClosureStore {
         if show_the_same(row.shown.as_ref(), shown.as_ref()) {
             return Ok(row.fetched());
         }
-        let applied =
-            |attempted: &mut Attempted| show_the_same(attempted.shown.as_ref(), shown.as_ref());
-        if let Some(attempted) = row.attempted.take_if(applied) {
+        if let Some(attempted) = row.applied(shown.as_ref()) {
             row.leased = self.is_leased(key, &attempted.record)?;
             row.settle(attempted.record, attempted.shown);
             return Ok(row.fetched());
@@ -333,15 +348,10 @@ impl ClosureStore {
                  .fetch_token",
             ));
         }
-        // Before the call: it may be applied, and its answer lost.
-        row.attempted = Some(Attempted {
-            record: stored.clone(),
-            shown: wanted.clone(),
-        });
+        row.attempt(stored.clone(), wanted.clone());
         write(keeping, key, wanted.as_ref(), row.shown.as_ref())
             .await
             .map_err(StoreError::other)?;
-        row.attempted = None;
         row.leased = leased;
         row.settle(stored.clone(), wanted);
         Ok(())
@@ -415,6 +425,3 @@ fn decode(stored: &StoredRecord, key: &TokenKey, sealing: &Sealing) -> Result<Re
 fn encode(record: &Record, key: &TokenKey, sealing: &Sealing) -> Result<StoredRecord, StoreError> {
     record.encode(key, sealing, true).map_err(StoreError::other)
 }
-
-#[cfg(test)]
-mod tests;
