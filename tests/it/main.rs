@@ -8,6 +8,7 @@
 
 mod codes;
 mod elsewhere;
+mod examples;
 mod faulty;
 mod kit;
 mod login;
