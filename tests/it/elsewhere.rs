@@ -2,7 +2,9 @@
 
 mod build;
 mod closures;
+mod guide;
 mod mirror;
 mod missing;
 mod outside;
+mod steps;
 mod table;

@@ -187,6 +187,10 @@ fn columns(token: &Token) -> Token {
         .unwrap()
 }
 
+pub(super) fn any_token() -> Token {
+    Token::builder("of nobody").build().unwrap()
+}
+
 /// A registry without any store.
 pub(super) fn bare(world: &World) -> OAuthBuilder {
     OAuth::builder()
