@@ -395,3 +395,60 @@ async fn the_application_s_own_token_goes_to_the_closures_too() {
         renewed.access_token()
     );
 }
+
+#[tokio::test]
+async fn however_many_rows_there_are_none_is_forgotten_over_a_refresh() {
+    let world = World::new().await;
+    let table = Table::default();
+    let small = bare(&world)
+        .register(world.registration())
+        .snapshot_capacity(1);
+    let oauth = table.behind(small).build().unwrap();
+    alice_in(&world, &table, &oauth).await;
+    let gate = Gate::new();
+    let faults = world.provider.faults();
+    let rule = faults
+        .on(Endpoint::Token, Fault::Hold(gate.clone()))
+        .for_grant_type("refresh_token");
+    let refresh = tokio::spawn({
+        let grant = alice(&oauth);
+        async move { grant.refresh().await }
+    });
+    soon(gate.arrived(1)).await;
+    rule.off();
+    for user in ["bob", "carol", "dave"] {
+        let token = world.login(&oauth, user).await.unwrap().token;
+        table.put(&TokenKey::new(CLIENT, user).unwrap(), &token);
+        let grant = oauth.client(CLIENT).unwrap().owner(user);
+        grant.refresh().await.unwrap();
+    }
+    gate.open();
+    let token = soon(refresh).await.unwrap().unwrap();
+    let row = table.row(&key_of_alice()).unwrap();
+    assert_eq!(row.access_token(), token.access_token());
+    assert_eq!(world.provider.max_spends(), 1);
+}
+
+#[tokio::test]
+async fn a_logout_ends_what_others_renewed_meanwhile() {
+    let world = World::new().await;
+    let table = Table::default();
+    let oauth = over(&world, &table);
+    alice_in(&world, &table, &oauth).await;
+    alice(&oauth).token().await.unwrap();
+    // Between the logout's first look and its second, another process writes.
+    let (open, gate) = (Gate::new(), Gate::new());
+    open.open();
+    table.times(Call::Fetch, StoreFault::Hold(open), 1);
+    table.times(Call::Fetch, StoreFault::Hold(gate.clone()), 1);
+    let logout = tokio::spawn({
+        let grant = alice(&oauth);
+        async move { grant.log_out().await }
+    });
+    soon(gate.arrived(1)).await;
+    alice_in(&world, &table, &oauth).await;
+    gate.open();
+    soon(logout).await.unwrap().unwrap();
+    assert_eq!(table.row(&key_of_alice()), None);
+    refused(alice(&oauth).token().await, ErrorCode::LoginRequired);
+}
