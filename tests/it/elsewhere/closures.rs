@@ -404,7 +404,7 @@ async fn however_many_rows_there_are_none_is_forgotten_over_a_refresh() {
         .register(world.registration())
         .snapshot_capacity(1);
     let oauth = table.behind(small).build().unwrap();
-    alice_in(&world, &table, &oauth).await;
+    let old = alice_in(&world, &table, &oauth).await;
     let gate = Gate::new();
     let faults = world.provider.faults();
     let rule = faults
@@ -424,6 +424,7 @@ async fn however_many_rows_there_are_none_is_forgotten_over_a_refresh() {
     }
     gate.open();
     let token = soon(refresh).await.unwrap().unwrap();
+    assert_ne!(token.access_token(), old.access_token());
     let row = table.row(&key_of_alice()).unwrap();
     assert_eq!(row.access_token(), token.access_token());
     assert_eq!(world.provider.max_spends(), 1);
