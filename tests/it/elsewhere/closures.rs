@@ -453,3 +453,26 @@ async fn a_logout_ends_what_others_renewed_meanwhile() {
     assert_eq!(table.row(&key_of_alice()), None);
     refused(alice(&oauth).token().await, ErrorCode::LoginRequired);
 }
+
+#[tokio::test]
+async fn a_refresh_token_is_written_though_the_login_s_access_token_is_gone() {
+    let world = World::new().await;
+    let table = Table::default();
+    let mut profile = tokenkeep::ProviderProfile::default();
+    profile.refresh_revokes_access = true;
+    let builder = bare(&world).register(world.registration().profile(profile));
+    let oauth = table.behind(builder).build().unwrap();
+    let old = alice_in(&world, &table, &oauth).await;
+    // A token for other scopes ends the login's own, and rotates.
+    alice(&oauth).scopes(["email"]).token().await.unwrap();
+    let live = world
+        .provider
+        .live_refresh_token("alice", world.provider.client_id());
+    let row = table.row(&key_of_alice()).unwrap();
+    assert_eq!(row.access_token(), old.access_token());
+    assert!(row.expires_at().unwrap() <= oauth.now().unwrap());
+    let refresh = row.refresh_token().map(|token| token.expose().to_owned());
+    assert_eq!(refresh, live);
+    alice(&oauth).token().await.unwrap();
+    assert_eq!((world.refreshes(), world.provider.max_spends()), (2, 1));
+}
