@@ -106,6 +106,30 @@
 //! # }
 //! ```
 //!
+//! [`on_missing`](OAuthBuilder::on_missing) does the same key by key, when a token is wanted. Or the tokens stay where they are,
+//! behind two closures, as with Authlib; [`fetch_token`](OAuthBuilder::fetch_token) says what that does and does not promise:
+//!
+//! ```no_run
+//! use tokenkeep::{Error, OAuth, Replaced, Token, TokenKey};
+//!
+//! async fn read(key: TokenKey) -> Result<Option<Token>, Error> {
+//!     # let (access, refresh) = ("a", "r");
+//!     // SELECT … WHERE user_id = key.owner_column() AND provider = key.client()
+//!     Ok(Some(Token::builder(access).refresh(refresh).build()?))
+//! }
+//!
+//! async fn write(key: TokenKey, token: Token, replaced: Replaced) -> Result<(), Error> {
+//!     # let _ = (key, token, replaced);
+//!     // INSERT … ON CONFLICT … DO UPDATE …
+//!     Ok(())
+//! }
+//!
+//! let oauth = OAuth::builder().register("example").fetch_token(read).update_token(write).build()?;
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! `docs/next-to-your-old-code.md` in the repository is the path from one to the next, beside programs that go on reading.
+//!
 //! # Living with it
 //!
 //! | | |
@@ -186,3 +210,8 @@ pub use tokenkeep_axum as axum;
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
+
+/// The programs of the guide to moving in compile.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../docs/next-to-your-old-code.md")]
+pub struct NextToYourOldCode;

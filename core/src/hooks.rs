@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use reqwest::{StatusCode, header::HeaderMap};
 
 use crate::{
-    Clock, Result, TokenUpdate,
+    Clock, Error, ErrorCode, Phase, Result, TokenKey, TokenUpdate,
     client::{LoginKept, RequestKind, TokenHooks, TokenRequest},
 };
 
@@ -18,6 +18,9 @@ const RESPONSE_HOOK: Duration = Duration::from_secs(1);
 
 /// How long a hook behind a commit may take.
 const AFTER_UPDATE: Duration = Duration::from_secs(30);
+
+/// How long a hook behind a logout may take.
+const AFTER_LOGOUT: Duration = Duration::from_secs(10);
 
 /// An answer of the token endpoint, before it is read.
 #[derive(Debug)]
@@ -126,13 +129,26 @@ pub trait Hook: Send + Sync + 'static {
         Ok(())
     }
 
-    /// A change of a grant is committed. For work that must not be missed by this process; an error is reported and
-    /// undoes nothing. It has 30 s.
+    /// A change of a grant is committed. For work that must not be missed by this process, such as columns that other
+    /// programs read; an error is reported and undoes nothing. For one key they come one after the other, in the order of
+    /// the commits. It has 30 s.
     ///
     /// # Errors
     /// An error is logged.
     async fn after_update(&self, update: &TokenUpdate) -> Result<()> {
         let _ = update;
+        Ok(())
+    }
+
+    /// A grant was logged out by this process, or was to be and had no row: clear what lives elsewhere, such as the row of
+    /// an old table that [`on_missing`](crate::OAuthBuilder::on_missing) reads, or columns that
+    /// [`after_update`](Self::after_update) fills. It may be called again for the same logout. It has 10 s.
+    ///
+    /// # Errors
+    /// The logout stands; the hook is called again in the background, four times within 15 s. Where there was no row, and
+    /// so no tombstone, it is the logout's error.
+    async fn after_logout(&self, key: &TokenKey) -> Result<()> {
+        let _ = key;
         Ok(())
     }
 }
@@ -198,6 +214,26 @@ impl Hooks {
                 }
             }
         }
+    }
+
+    pub(crate) async fn after_logout(&self, key: &TokenKey, clock: &dyn Clock) -> Result<()> {
+        let failed = |message| Error::new(ErrorCode::StoreUnavailable, Phase::Store, message);
+        let mut outcome = Ok(());
+        for hook in self.0.iter() {
+            let (hook, key) = (Arc::clone(hook), key.clone());
+            let mut task = tokio::spawn(async move { hook.after_logout(&key).await });
+            let this = tokio::select! {
+                outcome = &mut task => outcome
+                    .unwrap_or_else(|_| Err(failed("a hook behind a logout panicked"))),
+                () = clock.sleep(AFTER_LOGOUT) => {
+                    task.abort();
+                    Err(failed("a hook behind a logout took too long"))
+                }
+            };
+            // The others are called all the same.
+            outcome = outcome.and(this);
+        }
+        outcome
     }
 
     pub(crate) fn is_empty(&self) -> bool {

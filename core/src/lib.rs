@@ -4,6 +4,7 @@
 
 mod client;
 mod clock;
+mod closures;
 mod config;
 mod error;
 mod events;

@@ -4,7 +4,9 @@ mod builder;
 mod clients;
 mod forget;
 mod inspect;
+mod keeping;
 mod keys;
+mod missing;
 mod ready;
 mod upkeep;
 
@@ -22,10 +24,7 @@ pub(crate) use ready::Ready;
 
 use crate::{
     Client, Error, ErrorCode, Phase, Registration, Result, Timestamp, Token, TokenKey,
-    TokenUpdates,
-    refresh::{Login, TokenSource},
-    store::Index,
-    token::{AccessToken, GrantId, Payload, Step, Target},
+    TokenUpdates, refresh::TokenSource, token::Target,
 };
 
 /// The clients of an application, and where their tokens are kept. Cheap to clone; clones are the same registry.
@@ -240,46 +239,27 @@ impl OAuth {
         }
     }
 
-    /// Keeps a token that was issued elsewhere, if nothing was ever kept under the key. Safe to call twice and in many
-    /// processes. Answers whether it was kept by this call.
+    /// Keeps a token that was issued elsewhere, if nothing was ever kept under the key: what was logged out here stays so.
+    /// Safe to call twice and in many processes. Answers whether it was kept by this call. To have it done key by key, when
+    /// a token is wanted, there is [`on_missing`](OAuthBuilder::on_missing).
     ///
     /// # Errors
-    /// `unknown_client`, `store_unavailable`.
+    /// `unknown_client`; `invalid_key` for a session's key; `store_unavailable`.
     ///
     /// # Cancel safety
     /// The token may be kept or not.
     pub async fn adopt(&self, key: TokenKey, token: Token) -> Result<bool> {
         let ready = self.ready()?;
         let state = ready.client_state(key.client()).await?;
-        let access = AccessToken {
-            target: Target::login(),
-            token: token.access_token,
-            credential: token.credential,
-            expires_at: token.expires_at,
-            issued_at: None,
-            scopes: token.scopes,
-            issued_generation: 0,
-            unknown: serde_json::Map::new(),
-        };
-        let login = Login {
-            attempt: crate::seal::random_id(),
-            grant_id: GrantId::random(),
-            // Bound to the registration as far as that is known without asking anybody.
-            index: Index {
-                issuer: state.resolved.issuer.clone(),
-                ..Index::default()
-            },
-            client_id: Some(state.resolved.client_id.clone()),
-            payload: Payload {
-                refresh_token: token.refresh_token,
-                id_token: token.id_token,
-                access_tokens: vec![access],
-                ..Payload::default()
-            },
-            never_rotates: false,
-            step: Step::Adopt,
-            client_credentials: false,
-        };
+        if !key.is_account() {
+            return Err(Error::new(
+                ErrorCode::InvalidKey,
+                Phase::Store,
+                "only a grant can be adopted, and this is the key of a session",
+            )
+            .with_client(key.client()));
+        }
+        let login = missing::adoption(&state, token);
         ready.keeper().adopt(&key, login).await
     }
 
@@ -293,7 +273,8 @@ impl OAuth {
         ready.keeper().purge(ready.clock().now(), limit).await
     }
 
-    /// Looks whether the store answers.
+    /// Looks whether the store answers. Closures for every client are asked for a token of a client `tokenkeep-health`;
+    /// those of single clients are not asked.
     ///
     /// # Errors
     /// `store_unavailable`, `not_initialized`.

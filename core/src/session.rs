@@ -145,7 +145,7 @@ impl OAuth {
     ///
     /// # Errors
     /// `invalid_key` for an owner that cannot be one; `user_changed` if an account was to be connected and somebody else is
-    /// signed in by now; `store_unavailable`, `key_missing`; whatever
+    /// signed in by now; `store_unavailable`, `key_missing`; `missing_store` for a session where only closures keep tokens; whatever
     /// [`before_login_kept`](crate::Hook::before_login_kept) refuses with.
     ///
     /// # Cancel safety
@@ -185,6 +185,10 @@ impl OAuth {
             .before_login_kept(&LoginKept { login, owner })
             .await?;
         let session_id = login.connect.is_none().then(crate::seal::random_id);
+        if session_id.is_some() {
+            // Before anything is kept.
+            ready.check_keeps_sessions()?;
+        }
         let terms = ready.clients().terms(&login.client).await?;
         self.keep_grant(ready, &key, login, session_id.clone(), &terms)
             .await?;
@@ -448,7 +452,13 @@ impl OAuth {
         let redirect = logout.await?;
         if redirect.is_some() {
             let state = client.state().await?;
-            self.end_bound_grant(ready, session, &state).await?;
+            match self.end_bound_grant(ready, session, &state).await {
+                // Closures that delete nothing: the browser is logged out all the same.
+                Err(error) if error.code() == ErrorCode::Unsupported => {
+                    tracing::warn!(key = %session.key, %error, "the grant of a session that ended stays");
+                }
+                ended => ended?,
+            }
         }
         Ok(redirect)
     }

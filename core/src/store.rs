@@ -112,7 +112,9 @@
 //! the other methods: `stores/memory` in the plainest way.
 
 mod bytes;
+mod closures;
 mod page;
+mod routed;
 
 use std::{
     borrow::Cow, error::Error as StdError, fmt, pin::Pin, str::FromStr, sync::Arc, time::Duration,
@@ -120,6 +122,8 @@ use std::{
 
 /// For implementing the traits of this module.
 pub use async_trait::async_trait;
+pub(crate) use closures::ClosureStore;
+pub(crate) use routed::RoutedStore;
 use tokio_stream::Stream;
 
 use crate::{Error, ErrorCode, Phase, Timestamp, TokenKey};

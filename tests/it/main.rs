@@ -8,6 +8,8 @@
 
 mod codes;
 mod dice;
+mod elsewhere;
+mod examples;
 mod faulty;
 mod fleet;
 mod kit;

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AuthMethod, ClientAuthentication};
-use crate::{ProviderProfile, Secret};
+use crate::{ProviderProfile, Secret, closures::Closures};
 
+mod keeping;
 mod resolve;
 
 pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, resolve};
@@ -70,6 +71,7 @@ pub struct Registration {
     without_automatic_refresh: bool,
     keep_alive: Option<Duration>,
     trusted_audiences: Vec<String>,
+    closures: Closures,
 }
 
 /// Proof Key for Code Exchange (RFC 7636).

@@ -6,7 +6,7 @@ use serde_json::Map;
 
 use super::{
     decide::{self, Fate, Homeless},
-    keeper::{Announce, Keeper, stored_token},
+    keeper::{Announce, Keeper},
     snapshot::Entry,
     source::ClientTerms,
     transition::{self, Answered, Commit as Outcome, Line},
@@ -183,7 +183,7 @@ impl Commit<'_> {
     ) {
         let keeper = self.keeper;
         let mut changed = keeper.changed(self.key, record, now, Origin::Local);
-        changed.token = stored_token(record).map(Arc::new);
+        changed.token = record.login_token().map(Arc::new);
         let old = self
             .begun
             .access(self.target)
@@ -219,7 +219,9 @@ impl Commit<'_> {
             self.check_id_token(id_token, record, now).await;
         }
         // Nobody waits for a hook.
+        let turn = self.entry.hook_turn();
         served();
+        let _turn = turn.await;
         keeper.0.source.after_update(&update).await;
     }
 

@@ -85,6 +85,9 @@ impl Keeper {
                         }
                         return Ok(token);
                     }
+                    if snapshot.is_none() && self.adopt_missing(key, &entry).await? {
+                        continue;
+                    }
                     self.cannot_refresh(key, snapshot.as_deref(), need)?;
                 }
                 // The store does not answer: an unexpired token is served all the same (G7).
@@ -266,7 +269,10 @@ impl Keeper {
     /// Refreshes now, whatever the expiry says, and answers the new token.
     pub(crate) async fn force(&self, key: &TokenKey, target: &Target) -> Result<Token> {
         let entry = self.0.snapshots.entry(key);
-        let (_, snapshot) = self.load(key, &entry).await?;
+        let (_, mut snapshot) = self.load(key, &entry).await?;
+        if snapshot.is_none() && self.adopt_missing(key, &entry).await? {
+            snapshot = entry.latest();
+        }
         let generation = snapshot.as_ref().map(|snapshot| snapshot.generation);
         self.token(
             key,

@@ -13,6 +13,7 @@ use super::{
     breaker::Breakers,
     coordinator::Flights,
     decide::{self, Mend, Replaced, Wrote},
+    missing::Missing,
     snapshot::{Entry, Recent, RefreshPoint, Seen, Snapshot, Snapshots},
     source::TokenSource,
     transition::{self, Move, Row},
@@ -26,7 +27,7 @@ use crate::{
         DynTokenStore, Expected, Fetched, Page, PageOf, StoreError, StoredRecord, TokenQuery,
         TokenSummary, Version,
     },
-    token::{Record, Sealing, State, Target},
+    token::{Record, Sealing, State},
 };
 
 /// Times of the refresh protocol. Each can be set at the builder.
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
     pub(super) events: Events,
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) flights: Flights,
+    pub(super) missing: Missing,
     pub(super) breakers: Breakers,
     /// This process's name, in trails.
     process: String,
@@ -182,6 +184,7 @@ impl Keeper {
                 * 0.1,
             source: parts.source,
             flights: Flights::default(),
+            missing: Missing::default(),
             breakers: Breakers::default(),
             own: Mutex::default(),
             tasks: watch::Sender::new(0),
@@ -350,6 +353,11 @@ impl Keeper {
             leeway: known.leeway,
         };
         let snapshot = Snapshot::of(key, record, now, seen, point);
+        let snapshot = if known.followed || !key.is_account() {
+            snapshot
+        } else {
+            snapshot.unfollowed()
+        };
         if known.fits(record) {
             snapshot
         } else {
@@ -616,24 +624,9 @@ impl Keeper {
             .filter(|record| record.header.state != State::LoggedOut);
         record
             .as_ref()
-            .and_then(stored_token)
+            .and_then(Record::login_token)
             .ok_or_else(|| no_token(key))
     }
-}
-
-/// The login's own token as a record holds it.
-pub(crate) fn stored_token(record: &Record) -> Option<Token> {
-    let payload = record.payload()?;
-    let access = payload.access(&Target::login())?;
-    Some(Token {
-        access_token: access.token.clone(),
-        credential: access.credential.clone(),
-        refresh_token: payload.refresh_token.clone(),
-        id_token: payload.id_token.clone(),
-        expires_at: access.expires_at,
-        scopes: access.scopes.clone(),
-        generation: record.header.generation,
-    })
 }
 
 /// Nobody logged in, or somebody logged out.

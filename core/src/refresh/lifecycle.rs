@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     decide::{self, Fate, Homeless},
-    keeper::{Announce, Keeper, stored_token},
+    keeper::{Announce, Keeper},
     refusal::key_missing,
     snapshot::{Entry, Snapshot},
     source::ClientTerms,
@@ -156,23 +156,25 @@ impl Keeper {
         now: crate::Timestamp,
         replaced: Option<&Secret>,
     ) {
-        self.snapshots()
-            .entry(key)
-            .announce(record.header.generation);
+        let entry = self.snapshots().entry(key);
+        entry.announce(record.header.generation);
         if !key.is_account() {
             return;
         }
         let mut changed = self.changed(key, record, now, Origin::Local);
-        changed.token = stored_token(record).map(Arc::new);
+        changed.token = record.login_token().map(Arc::new);
         changed.replaced = replaced.map(|token| Replaced {
             refresh_token: Some(Fingerprint::of(token)),
             ..Replaced::default()
         });
         let update = TokenUpdate::Issued(changed);
         self.events().send(update.clone());
-        let keeper = self.clone();
+        let (keeper, turn) = (self.clone(), entry.hook_turn());
         debug_assert!(!login.client_credentials);
-        self.spawn(async move { keeper.0.source.after_update(&update).await });
+        self.spawn(async move {
+            let _turn = turn.await;
+            keeper.0.source.after_update(&update).await;
+        });
     }
 
     /// A refresh token that is kept nowhere any more (rule 11).
@@ -238,16 +240,21 @@ impl Keeper {
                 transition::logout(row, first, now, tombstone)
             })
             .await?;
-        match (done.outcome, &done.record) {
+        let is_over = !matches!(done.outcome, Logout::Superseded);
+        let payload = match (done.outcome, &done.record) {
             (Logout::Done { payload }, Some(record)) => {
                 self.tell(key, record, done.now, |grant| TokenUpdate::LoggedOut {
                     grant,
                     cause,
                 });
-                Ok(payload)
+                payload
             }
-            _ => Ok(None),
+            _ => None,
+        };
+        if is_over && key.is_account() {
+            self.clear_elsewhere(key, done.record.is_some()).await?;
         }
+        Ok(payload)
     }
 
     /// A session that can be trusted to be there; none if it ended. A store that cannot be asked is an error: unlike an

@@ -1,7 +1,8 @@
 //! How a token is refreshed once for the whole fleet, over any store.
 //!
 //! [`transition`] and [`decide`] are pure; [`keeper`] runs transitions against the store; [`coordinator`] gathers the callers,
-//! [`attempt`] and [`commit`] are the way of a refresh; [`lifecycle`] is how records begin and end; [`snapshot`] is what
+//! [`attempt`] and [`commit`] are the way of a refresh; [`lifecycle`] is how records begin and end, [`missing`] what becomes of
+//! tokens that live elsewhere; [`snapshot`] is what
 //! callers read; [`news`] tells who listens.
 
 mod attempt;
@@ -13,6 +14,7 @@ mod forget;
 mod keeper;
 mod lifecycle;
 mod listing;
+mod missing;
 #[cfg(test)]
 mod model;
 mod news;

@@ -5,11 +5,14 @@
 
 use std::{
     collections::HashMap,
+    future::Future,
     hash::{BuildHasherDefault, Hasher},
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -119,6 +122,8 @@ pub(crate) struct Snapshot {
     pub(crate) refreshable: bool,
     /// The monotonic time before which nobody asks the provider.
     pub(crate) not_before: Option<Duration>,
+    /// Does the store's change feed tell of it?
+    followed: bool,
     /// Another process sealed it with a key that this one lacks.
     pub(crate) key_missing: bool,
     /// Access tokens issued up to this generation count as expired.
@@ -230,6 +235,7 @@ impl Snapshot {
             not_before: header.not_before.map(monotonic),
             login: tokens.next_if(|held| held.target.is_login()),
             others: tokens.collect(),
+            followed: true,
             key_missing: matches!(record.body, crate::token::Body::KeyMissing { .. }),
             expired_through: header.expired_through,
             session: payload
@@ -237,6 +243,12 @@ impl Snapshot {
                 .map(|payload| Arc::new(payload.clone())),
             seen,
         }
+    }
+
+    /// It is kept where no change feed tells of it.
+    pub(crate) fn unfollowed(mut self) -> Self {
+        self.followed = false;
+        self
     }
 
     /// The grant was issued to another registration: nothing of it may be sent.
@@ -343,7 +355,12 @@ pub(crate) struct Entry {
     pub(crate) forced: Mutex<Forced>,
     /// Where its [`Ready`] stands.
     place: Option<(TokenKey, Weak<Shards>)>,
+    /// The hooks of a key run one after the other.
+    hooks: Arc<tokio::sync::Mutex<()>>,
 }
+
+/// A place in the line of a key's hooks.
+pub(crate) type HookTurn = Pin<Box<dyn Future<Output = tokio::sync::OwnedMutexGuard<()>> + Send>>;
 
 impl Entry {
     /// The snapshot, whether it can be trusted or not.
@@ -426,8 +443,8 @@ impl Entry {
         let hinted = snapshot.seen.hints != self.hints.load(Ordering::Acquire);
         let header = held.bearer().filter(|_| !hinted)?;
         Some(Ready {
-            epoch: snapshot.seen.epoch,
-            seen_at: snapshot.seen.at,
+            seen: snapshot.seen,
+            followed: snapshot.followed,
             until: held.ready_until,
             header: header.clone(),
         })
@@ -436,6 +453,19 @@ impl Entry {
     /// Was any generation of this key seen?
     pub(crate) fn knows_any(&self) -> bool {
         self.announced.load(Ordering::Acquire) > 0
+    }
+
+    /// Takes a place in the line of the key's hooks, now: they run in the order of what they tell, and what is written
+    /// elsewhere is never older than what was written there before.
+    pub(crate) fn hook_turn(&self) -> HookTurn {
+        let mut turn: HookTurn = Box::pin(tokio::task::unconstrained(
+            Arc::clone(&self.hooks).lock_owned(),
+        ));
+        // Whoever waits for a lock has a place from the first poll on.
+        match turn.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(guard) => Box::pin(std::future::ready(guard)),
+            Poll::Pending => turn,
+        }
     }
 
     /// May this generation still be announced? Answers true once.
@@ -448,8 +478,8 @@ impl Entry {
 /// map is all.
 #[derive(Debug)]
 struct Ready {
-    epoch: u64,
-    seen_at: Duration,
+    seen: Seen,
+    followed: bool,
     until: Duration,
     header: HeaderValue,
 }
@@ -566,10 +596,15 @@ impl Snapshots {
 
     /// Can the snapshot be trusted at this time?
     pub(crate) fn trusted(&self, entry: &Entry, snapshot: &Snapshot, monotonic: Duration) -> bool {
-        snapshot.seen.epoch == self.epoch.load(Ordering::Acquire)
-            && snapshot.seen.hints == entry.hints.load(Ordering::Acquire)
-            && (self.feed.load(Ordering::Acquire)
-                || monotonic.saturating_sub(snapshot.seen.at) < self.max_age)
+        snapshot.seen.hints == entry.hints.load(Ordering::Acquire)
+            && self.fresh(snapshot.seen, snapshot.followed, monotonic)
+    }
+
+    /// Is a look recent enough, but for hints about its key?
+    fn fresh(&self, seen: Seen, followed: bool, monotonic: Duration) -> bool {
+        seen.epoch == self.epoch.load(Ordering::Acquire)
+            && (followed && self.feed.load(Ordering::Acquire)
+                || monotonic.saturating_sub(seen.at) < self.max_age)
     }
 
     /// The hot path: the header of a token that can be trusted, is not over, and needs no refresh. No lock, no
@@ -605,10 +640,8 @@ impl Snapshots {
             .read()
             .unwrap_or_else(PoisonError::into_inner);
         let ready = shard.get(key)?.ready.as_ref()?;
-        let trusted = ready.epoch == self.epoch.load(Ordering::Acquire)
-            && (self.feed.load(Ordering::Acquire)
-                || monotonic.saturating_sub(ready.seen_at) < self.max_age);
-        (trusted && monotonic < ready.until).then(|| ready.header.clone())
+        let fresh = self.fresh(ready.seen, ready.followed, monotonic);
+        (fresh && monotonic < ready.until).then(|| ready.header.clone())
     }
 
     /// Nothing can be trusted any more until it is looked at again.

@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
-use super::transition::Binding;
+use super::transition::{Binding, Login};
 use crate::{
     Error, ProviderProfile, Result, Rotation, Secret, Target, TokenKey,
     token::{Record, TokenAnswer, TokenFailure},
@@ -35,6 +35,8 @@ pub(crate) struct Known {
     /// The issuer, where the registration names it.
     pub(crate) issuer: Option<String>,
     pub(crate) client_id: Option<String>,
+    /// Does the store's change feed tell of its grants?
+    pub(crate) followed: bool,
 }
 
 impl Known {
@@ -94,4 +96,13 @@ pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
 
     /// Hooks that run behind a commit; their failures are theirs.
     async fn after_update(&self, update: &crate::TokenUpdate);
+
+    /// Hooks that run behind a logout.
+    async fn after_logout(&self, key: &TokenKey) -> Result<()>;
+
+    /// May there be somebody to ask for a client's tokens that the store has not?
+    fn asks_for_missing(&self, client: &str) -> bool;
+
+    /// Asks for them.
+    async fn missing(&self, key: &TokenKey) -> Result<Option<Login>>;
 }

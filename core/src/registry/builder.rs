@@ -4,16 +4,17 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use url::Url;
 
-use super::{ClientSource, Clients, OAuth, Ready};
+use super::{ClientSource, Clients, OAuth, Ready, clients::ClientParts};
 use crate::{
     Clock, ConfigSource, Error, ErrorCode, KeyRing, Phase, Registration, Result, Settings,
     SystemClock, Transport,
+    closures::{Closures, Keeping},
     config::check_variables,
     hooks::{Hook, Hooks},
     http::{Http, ReqwestTransport, require_https},
     refresh::{Keeper, KeeperParts, Timing, TokenSource, Upkeep},
     seal::LiveRing,
-    store::{Capabilities, DynTokenStore, TokenStore},
+    store::{Capabilities, ClosureStore, DynTokenStore, RoutedStore, TokenStore},
     token::Sealing,
 };
 
@@ -22,6 +23,7 @@ use crate::{
 #[must_use = "a builder does nothing before build()"]
 pub struct OAuthBuilder {
     store: Option<DynTokenStore>,
+    pub(super) closures: Closures,
     required: Capabilities,
     ring: Option<KeyRing>,
     plain_records: bool,
@@ -51,7 +53,7 @@ impl fmt::Debug for OAuthBuilder {
 }
 
 impl OAuthBuilder {
-    /// Where tokens are kept. There is no default.
+    /// Where tokens are kept. There is no default; [`fetch_token`](Self::fetch_token) is the other way.
     pub fn store(self, store: impl TokenStore) -> Self {
         self.shared_store(Arc::new(store))
     }
@@ -207,17 +209,49 @@ impl OAuthBuilder {
         Ok(oauth)
     }
 
-    pub(super) fn ready(self) -> Result<Ready> {
-        let store = self.store.ok_or_else(|| {
-            Error::new(
+    /// Is there a place for what is to be kept? Says what is off where closures are the only one.
+    fn check_is_kept(&self, for_all: Option<&Keeping>) -> Result<()> {
+        let by_closures = |registration: &Registration| registration.closures().fetch.is_some();
+        if for_all.is_some() || self.registrations.iter().any(by_closures) {
+            tracing::info!(
+                "closures keep tokens: processes do not share their refreshes, and nothing is sealed by us"
+            );
+        }
+        if self.store.is_some() {
+            return Ok(());
+        }
+        let missing = |message| {
+            Err(Error::new(
                 ErrorCode::MissingStore,
                 Phase::Configure,
-                "there is no token store: add .store(MemoryStore::new()) to try things out, or a store of your database",
-            )
-        })?;
+                message,
+            ))
+        };
+        if for_all.is_none() {
+            if !self.registrations.iter().any(by_closures) {
+                return missing(
+                    "there is no token store: add .store(MemoryStore::new()) to try things out, a store of your database, or \
+                     .fetch_token(…) and .update_token(…) for tokens that you keep yourself",
+                );
+            }
+            if self.source.is_some() {
+                return missing(
+                    "the clients of the client source have no token store: add .store(…), or .fetch_token(…) and \
+                     .update_token(…) for all clients",
+                );
+            }
+        }
+        tracing::info!(
+            "without a store: browsers cannot be signed in, and an owner's grants cannot be listed"
+        );
+        Ok(())
+    }
+
+    fn check_sealed(&self) -> Result<()> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
         let has = store.capabilities();
-        check_store(&store, self.required)?;
-        check_timing(self.timing)?;
         // What others share is elsewhere, whether it outlives the process or not.
         let leaves = has.persistent || has.shared;
         if leaves && self.ring.is_none() && !self.plain_records {
@@ -232,6 +266,13 @@ impl OAuthBuilder {
                 ),
             ));
         }
+        Ok(())
+    }
+
+    pub(super) fn ready(self) -> Result<Ready> {
+        let keeping = self.closures.keeping()?;
+        self.check_is_kept(keeping.as_ref())?;
+        self.check_sealed()?;
         let given = self.ring.map(LiveRing::new);
         let sealing = Sealing {
             ring: given.clone(),
@@ -244,6 +285,18 @@ impl OAuthBuilder {
         });
         let base_url = self.base_url.as_deref().map(base_url).transpose()?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let capacity = self.snapshot_capacity.unwrap_or(1_000_000);
+        let has_store = self.store.is_some();
+        let closures = Arc::new(ClosureStore::new(
+            keeping,
+            sealing.clone(),
+            Arc::clone(&clock),
+            capacity,
+        ));
+        let store: DynTokenStore = Arc::new(RoutedStore::new(self.store, Arc::clone(&closures)));
+        let has = store.capabilities();
+        check_store(&store, self.required)?;
+        check_timing(self.timing)?;
         let real = ReqwestTransport::new(self.http.unwrap_or_default())?;
         let builder = real.client().clone();
         let transport = self.transport.unwrap_or_else(|| Arc::new(real));
@@ -257,12 +310,15 @@ impl OAuthBuilder {
             0 => Arc::new(Settings::default()),
             _ => Arc::new(FirstOf(self.config)),
         };
-        let clients = Arc::new(Clients::new(
-            self.source,
+        let clients = Arc::new(Clients::new(ClientParts {
+            source: self.source,
             config,
-            http.clone(),
-            hooks.clone(),
-        ));
+            http: http.clone(),
+            hooks: hooks.clone(),
+            closures,
+            has_store,
+            on_missing: self.closures.on_missing,
+        }));
         for registration in self.registrations {
             clients.register(registration, false)?;
         }
@@ -288,13 +344,14 @@ impl OAuthBuilder {
             timing: self.timing,
             process: process_name(self.process_name)?,
             upkeep: self.upkeep,
-            snapshot_capacity: self.snapshot_capacity.unwrap_or(1_000_000),
+            snapshot_capacity: capacity,
             event_capacity: self.event_capacity.unwrap_or(1024),
             source: Arc::<Clients>::clone(&clients),
         });
         Ok(Ready {
             keeper,
             clients,
+            has_store,
             http,
             hooks,
             ring,

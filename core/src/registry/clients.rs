@@ -17,11 +17,13 @@ use crate::{
     ConfigSource, Error, ErrorCode, IdTokenChecks, Phase, Registration, Result, Rotation, Secret,
     Settings, TokenKey, TokenUpdate,
     client::{Bounds, ClientState, Renewal, resolve},
+    closures::Fetch,
     config::check_names,
     hooks::{ClientHooks, Hooks},
     http::Http,
     openid::{peek, validate_with},
-    refresh::{Ask, Binding, ClientTerms, Known, TokenSource},
+    refresh::{Ask, Binding, ClientTerms, Known, Login, TokenSource},
+    store::ClosureStore,
     token::{TokenAnswer, TokenFailure, Verdict},
 };
 
@@ -67,6 +69,23 @@ pub(crate) struct Clients {
     pub(super) config: Arc<dyn ConfigSource>,
     pub(super) http: Http,
     pub(super) hooks: Hooks,
+    /// Clients whose tokens the application keeps itself.
+    pub(super) closures: Arc<ClosureStore>,
+    /// Is there a store beside them?
+    pub(super) has_store: bool,
+    /// Answers what an old table holds, of clients that bring no answer of their own.
+    pub(super) on_missing: Option<Fetch>,
+}
+
+/// What clients share.
+pub(super) struct ClientParts {
+    pub(super) source: Option<Arc<dyn ClientSource>>,
+    pub(super) config: Arc<dyn ConfigSource>,
+    pub(super) http: Http,
+    pub(super) hooks: Hooks,
+    pub(super) closures: Arc<ClosureStore>,
+    pub(super) has_store: bool,
+    pub(super) on_missing: Option<Fetch>,
 }
 
 impl fmt::Debug for Clients {
@@ -103,25 +122,24 @@ pub(super) fn unknown<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> E
 }
 
 impl Clients {
-    pub(super) fn new(
-        source: Option<Arc<dyn ClientSource>>,
-        config: Arc<dyn ConfigSource>,
-        http: Http,
-        hooks: Hooks,
-    ) -> Self {
+    pub(super) fn new(parts: ClientParts) -> Self {
         Self {
             registered: RwLock::default(),
             asked: Mutex::default(),
             never_rotates: RwLock::default(),
-            source,
-            config,
-            http,
-            hooks,
+            source: parts.source,
+            config: parts.config,
+            http: parts.http,
+            hooks: parts.hooks,
+            closures: parts.closures,
+            has_store: parts.has_store,
+            on_missing: parts.on_missing,
         }
     }
 
     pub(super) fn register(&self, registration: Registration, replace: bool) -> Result<()> {
         let state = Arc::new(self.resolved(&registration, self.config.as_ref())?);
+        let keeping = self.keeping_of(&registration)?;
         let mut clients = self
             .registered
             .write()
@@ -134,6 +152,7 @@ impl Clients {
             .map(String::as_str)
             .filter(|name| *name != registration.name());
         check_names(others.chain([registration.name()]))?;
+        self.closures.set(registration.name(), keeping);
         clients.insert(registration.name().to_owned(), state);
         // What was learnt was learnt of the one before.
         self.never_rotates
@@ -159,7 +178,7 @@ impl Clients {
         ClientState::new(resolved, http).map_err(|error| error.with_client(registration.name()))
     }
 
-    fn registered(&self, name: &str) -> Option<Arc<ClientState>> {
+    pub(super) fn registered(&self, name: &str) -> Option<Arc<ClientState>> {
         self.registered
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -168,7 +187,7 @@ impl Clients {
     }
 
     /// What the source said of a name lately.
-    fn found(&self, name: &str) -> Option<Arc<ClientState>> {
+    pub(super) fn found(&self, name: &str) -> Option<Arc<ClientState>> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.get(name)?.answer.get()?.clone()
     }
@@ -223,6 +242,7 @@ impl Clients {
                             )
                             .with_client(name));
                         }
+                        Self::check_found(&registration)?;
                         self.resolved(&registration, &Settings::default())
                             .map(Arc::new)
                     })
@@ -315,6 +335,7 @@ impl TokenSource for Clients {
             automatic: resolved.is_none_or(|resolved| resolved.automatic_refresh),
             issuer: resolved.and_then(|resolved| resolved.issuer.clone()),
             client_id: resolved.map(|resolved| resolved.client_id.clone()),
+            followed: self.closures.keeping(client).is_none(),
         }
     }
 
@@ -429,6 +450,18 @@ impl TokenSource for Clients {
             .after_update(update, self.http.clock.as_ref())
             .await;
     }
+
+    async fn after_logout(&self, key: &TokenKey) -> Result<()> {
+        self.hooks.after_logout(key, self.http.clock.as_ref()).await
+    }
+
+    fn asks_for_missing(&self, client: &str) -> bool {
+        self.may_ask_for_missing(client)
+    }
+
+    async fn missing(&self, key: &TokenKey) -> Result<Option<Login>> {
+        self.ask_for_missing(key).await
+    }
 }
 
 impl From<Error> for TokenFailure {
@@ -446,7 +479,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::{SystemClock, http::ReqwestTransport};
+    use crate::{SystemClock, http::ReqwestTransport, token::Sealing};
 
     /// Knows one tenant, and counts how often it is asked.
     struct Tenants(Arc<AtomicUsize>);
@@ -475,7 +508,20 @@ mod tests {
             "TENANT_CLIENT_SECRET",
             "another program's",
         )]));
-        (Clients::new(source, config, http, Hooks::default()), asked)
+        let sealing = Sealing {
+            ring: None,
+            accept_plain: true,
+        };
+        let clients = Clients::new(ClientParts {
+            source,
+            config,
+            closures: Arc::new(ClosureStore::new(None, sealing, Arc::new(SystemClock), 1)),
+            http,
+            hooks: Hooks::default(),
+            has_store: true,
+            on_missing: None,
+        });
+        (clients, asked)
     }
 
     #[tokio::test]

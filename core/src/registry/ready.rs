@@ -38,6 +38,8 @@ fn flow_data_bound(client: &str, id: &str) -> Vec<u8> {
 pub(crate) struct Ready {
     pub(super) keeper: Keeper,
     pub(super) clients: Arc<Clients>,
+    /// Is there a store, or do closures keep everything that is kept?
+    pub(super) has_store: bool,
     pub(super) http: Http,
     pub(super) hooks: Hooks,
     /// For cookies; for records too, if the application gave one.
@@ -106,6 +108,21 @@ impl Ready {
             .ok()?;
         url.path_segments_mut().ok()?.pop_if_empty().push(client);
         Some(url.into())
+    }
+
+    /// Sessions stand in a store, never behind closures.
+    ///
+    /// # Errors
+    /// `missing_store`.
+    pub(crate) fn check_keeps_sessions(&self) -> Result<()> {
+        if self.has_store {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::MissingStore,
+            Phase::Session,
+            "closures keep tokens and no sessions: add .store(…) to the builder for logins by browser, beside the closures",
+        ))
     }
 
     pub(crate) fn session_lifetime(&self) -> Duration {

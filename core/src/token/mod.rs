@@ -108,8 +108,9 @@ impl Token {
         &self.credential
     }
 
-    /// The refresh token, if there is one. A token that is handed out of the store carries none, nor an ID token: whether it
-    /// can be renewed says [`GrantInfo`](crate::GrantInfo).
+    /// The refresh token, if there is one. A token that is handed out to call an API carries none, nor an ID token: whether
+    /// it can be renewed says [`GrantInfo`](crate::GrantInfo). A login's, an event's and an
+    /// [`update_token`](crate::OAuthBuilder::update_token) closure's do.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref()
@@ -164,17 +165,26 @@ impl TokenBuilder {
         self
     }
 
-    /// The ID token, as it came.
+    /// The refresh token of a column that may be null; an empty one counts as none.
+    #[must_use]
+    pub fn maybe_refresh(mut self, refresh_token: Option<impl Into<Secret>>) -> Self {
+        self.0.refresh_token = refresh_token
+            .map(Into::into)
+            .filter(|token| !token.expose().is_empty());
+        self
+    }
+
+    /// The ID token, as it came. It is kept as a hint for logging out, and not validated.
     #[must_use]
     pub fn id_token(mut self, id_token: impl Into<Secret>) -> Self {
         self.0.id_token = Some(id_token.into());
         self
     }
 
-    /// When the access token expires. Unknown means: until an API refuses it.
+    /// When the access token expires. Unknown (`None`) means: until an API refuses it.
     #[must_use]
-    pub fn expires_at(mut self, at: Timestamp) -> Self {
-        self.0.expires_at = Some(at);
+    pub fn expires_at(mut self, at: impl Into<Option<Timestamp>>) -> Self {
+        self.0.expires_at = at.into();
         self
     }
 
@@ -182,6 +192,27 @@ impl TokenBuilder {
     #[must_use]
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.0.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The granted scopes as a provider writes them: separated by blanks (RFC 6749 section 3.3). Without any they are
+    /// unknown.
+    #[must_use]
+    pub fn scope(mut self, scope: &str) -> Self {
+        let scopes: Vec<_> = scope.split_whitespace().map(str::to_owned).collect();
+        self.0.scopes = (!scopes.is_empty()).then_some(scopes);
+        self
+    }
+
+    /// The `token_type` as a provider writes it (RFC 6749 section 7.1): `bearer` in any case is a bearer token, and so
+    /// is an empty column. A type that is unknown, or that needs a key beside it, is kept and never sent: give such a token its
+    /// [`credential`](Self::credential).
+    #[must_use]
+    pub fn token_type(mut self, token_type: &str) -> Self {
+        self.0.credential = match token_type.trim() {
+            "" => Credential::Bearer,
+            token_type => Credential::of_token_type(token_type),
+        };
         self
     }
 
@@ -198,8 +229,13 @@ impl TokenBuilder {
     /// `invalid_token` if a part is empty or has characters that cannot stand in a header.
     pub fn build(self) -> Result<Token> {
         check_token_text("access token", &self.0.access_token)?;
-        if let Some(refresh_token) = &self.0.refresh_token {
-            check_token_text("refresh token", refresh_token)?;
+        for (name, part) in [
+            ("refresh token", &self.0.refresh_token),
+            ("ID token", &self.0.id_token),
+        ] {
+            if let Some(part) = part {
+                check_token_text(name, part)?;
+            }
         }
         Ok(self.0)
     }

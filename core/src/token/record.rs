@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::{Credential, Secret, Target, TokenKey};
+use super::{Credential, Secret, Target, Token, TokenKey};
 use crate::{
     Error, ErrorCode, KeyRing, Phase, Result, Timestamp,
     seal::{LiveRing, OpenError},
@@ -337,6 +337,25 @@ pub(crate) struct Payload {
 }
 
 impl Payload {
+    /// What is kept of a token that was issued elsewhere.
+    pub(crate) fn of(token: Token, generation: u64) -> Self {
+        Self {
+            refresh_token: token.refresh_token,
+            id_token: token.id_token,
+            access_tokens: vec![AccessToken {
+                target: Target::login(),
+                token: token.access_token,
+                credential: token.credential,
+                expires_at: token.expires_at,
+                issued_at: None,
+                scopes: token.scopes,
+                issued_generation: generation,
+                unknown: Map::new(),
+            }],
+            ..Self::default()
+        }
+    }
+
     /// The access token for a target.
     pub(crate) fn access(&self, target: &Target) -> Option<&AccessToken> {
         self.access_tokens
@@ -396,6 +415,21 @@ impl Record {
             },
             minor: 0,
         }
+    }
+
+    /// The login's own token, with everything that belongs to it.
+    pub(crate) fn login_token(&self) -> Option<Token> {
+        let payload = self.payload()?;
+        let access = payload.access(&Target::login())?;
+        Some(Token {
+            access_token: access.token.clone(),
+            credential: access.credential.clone(),
+            refresh_token: payload.refresh_token.clone(),
+            id_token: payload.id_token.clone(),
+            expires_at: access.expires_at,
+            scopes: access.scopes.clone(),
+            generation: self.header.generation,
+        })
     }
 
     /// The payload, if it can be read.

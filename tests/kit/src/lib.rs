@@ -25,14 +25,16 @@ mod browser;
 pub mod conformance;
 mod provider;
 mod proxy;
+mod registration;
 mod replies;
 mod signed_in;
 
 pub use browser::{Browser, BrowserError, Callback, Page, Visit};
 pub use provider::{
-    AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, Lineage, LoggedRequest,
-    Provider, ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
+    AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens, Lineage,
+    LoggedRequest, Provider, ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
 };
 pub use proxy::{Proxy, ProxyFault, ProxyTraffic};
+pub use registration::registration;
 pub use replies::{Replies, Reply, SentRequest};
 pub use signed_in::{SignedInBrowser, signed_in, signed_in_with};

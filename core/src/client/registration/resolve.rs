@@ -9,6 +9,7 @@ use super::{Pkce, Placement, Registration, ResponseMode};
 use crate::{
     ConfigSource, Error, ErrorCode, Phase, ProviderProfile, Result, Secret,
     client::{AuthMethod, ClientAuthentication, authorize, token_endpoint},
+    closures::Fetch,
     config::{ClientSettings, invalid},
     http,
 };
@@ -63,6 +64,8 @@ pub(crate) struct Resolved {
     pub(crate) automatic_refresh: bool,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) trusted_audiences: Vec<String>,
+    /// Answers what an old table holds.
+    pub(crate) on_missing: Option<Fetch>,
 }
 
 /// Which grant gets the first token.
@@ -260,6 +263,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         automatic_refresh: !r.without_automatic_refresh,
         keep_alive: r.keep_alive,
         trusted_audiences: r.trusted_audiences,
+        on_missing: r.closures.on_missing,
         name: r.name,
     })
 }

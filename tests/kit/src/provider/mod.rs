@@ -15,6 +15,7 @@ mod grants;
 mod id_token;
 mod interaction;
 mod introspect;
+mod issued;
 mod keys;
 mod logout;
 mod metadata;
@@ -35,6 +36,7 @@ pub use builder::{ProviderBuilder, Rotation};
 pub use client::{AuthMethod, TestClient};
 pub use faults::{Endpoint, Fault, FaultRule, Faults, IdTokenFault};
 pub use gate::Gate;
+pub use issued::IssuedTokens;
 pub use keys::SigningAlgorithm;
 pub use oracle::{Lineage, LoggedRequest};
 
