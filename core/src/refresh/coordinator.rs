@@ -170,6 +170,7 @@ impl Keeper {
 
     fn may_renew_in_background(&self, key: &TokenKey, snapshot: &Snapshot) -> bool {
         snapshot.state == State::Active
+            && !snapshot.key_missing
             && self.0.source.known(key.client()).automatic
             && snapshot
                 .not_before

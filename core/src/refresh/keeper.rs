@@ -316,7 +316,11 @@ impl Keeper {
             spread: self.0.spread,
             leeway: known.leeway,
         };
-        let snapshot = Snapshot::of(key, record, now, seen, point);
+        let mut snapshot = Snapshot::of(key, record, now, seen, point);
+        let entry = self.0.snapshots.get(key).filter(|_| snapshot.key_missing);
+        if let Some(old) = entry.and_then(|entry| entry.latest()) {
+            snapshot = snapshot.keeping(&old, record.header.expired_through);
+        }
         if known.fits(record) {
             snapshot
         } else {

@@ -140,10 +140,9 @@ impl Keeper {
         now: crate::Timestamp,
         replaced: Option<&Secret>,
     ) {
-        self.snapshots()
-            .entry(key)
-            .announce(record.header.generation);
+        let entry = self.snapshots().entry(key);
         if !key.is_account() {
+            entry.announce(record.header.generation, || {});
             return;
         }
         let mut changed = self.changed(key, record, now, Origin::Local);
@@ -153,7 +152,9 @@ impl Keeper {
             ..Replaced::default()
         });
         let update = TokenUpdate::Issued(changed);
-        self.events().send(update.clone());
+        entry.announce(record.header.generation, || {
+            self.events().send(update.clone());
+        });
         let keeper = self.clone();
         debug_assert!(!login.client_credentials);
         self.spawn(async move { keeper.0.source.after_update(&update).await });

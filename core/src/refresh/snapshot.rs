@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// An access token, ready to be sent. What the hot path reads stands first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[repr(C)]
 pub(crate) struct Held {
     /// The earlier of expiry and refresh: until then it is handed out without a thought.
@@ -42,6 +42,7 @@ pub(crate) struct Held {
     pub(crate) issued_generation: u64,
 }
 
+#[derive(Clone)]
 enum Material {
     /// `Authorization: Bearer …`, whole.
     Bearer(HeaderValue),
@@ -234,6 +235,20 @@ impl Snapshot {
         }
     }
 
+    /// The row was sealed anew by a key that this process lacks. The tokens of a generation are the same under every key:
+    /// those that it read before are served until they expire (G7), unless the row's header says that they did.
+    pub(crate) fn keeping(mut self, old: &Self, expired_through: Option<u64>) -> Self {
+        let of_one_line = self.grant_id == old.grant_id && self.generation == old.generation;
+        if self.key_missing && of_one_line && self.state != State::LoggedOut {
+            let lasts = |held: &&Held| {
+                expired_through.is_none_or(|through| held.issued_generation > through)
+            };
+            self.login = old.login.as_ref().filter(lasts).cloned();
+            self.others = old.others.iter().filter(lasts).cloned().collect();
+        }
+        self
+    }
+
     /// The grant was issued to another registration: nothing of it may be sent.
     pub(crate) fn of_another_registration(mut self) -> Self {
         self.login = None;
@@ -315,7 +330,7 @@ pub(crate) struct Entry {
     /// One look at the store at a time.
     pub(crate) loading: tokio::sync::Mutex<()>,
     /// The last generation that was announced: generations of a key never repeat.
-    announced: AtomicU64,
+    announced: Mutex<u64>,
     pub(crate) recent: Mutex<Option<Recent>>,
     pub(crate) forced: Mutex<Forced>,
 }
@@ -370,12 +385,24 @@ impl Entry {
 
     /// Was any generation of this key seen?
     pub(crate) fn knows_any(&self) -> bool {
-        self.announced.load(Ordering::Acquire) > 0
+        *self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            > 0
     }
 
-    /// May this generation still be announced? Answers true once.
-    pub(crate) fn announce(&self, generation: u64) -> bool {
-        self.announced.fetch_max(generation, Ordering::AcqRel) < generation
+    /// Tells of a generation, unless this or a newer one was told before: a commit whose answer came late may find that
+    /// others have gone on. Whoever tells holds the lock, so that the order of telling is that of the generations (G8).
+    pub(crate) fn announce(&self, generation: u64, tell: impl FnOnce()) {
+        let mut announced = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *announced < generation {
+            *announced = generation;
+            tell();
+        }
     }
 }
 
