@@ -10,6 +10,7 @@ mod codes;
 mod faulty;
 mod kit;
 mod login;
+mod promises;
 mod refresh;
 mod routes;
 mod secrets;
