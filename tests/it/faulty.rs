@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     future::Future,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,6 +14,8 @@ use async_trait::async_trait;
 use tokenkeep::{Timestamp, TokenKey, store::*};
 use tokenkeep_testing::Gate;
 use tokio::sync::watch;
+
+use crate::world::HandClock;
 
 /// The methods of a store that can go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,8 +42,77 @@ pub(crate) enum StoreFault {
     Hang,
     /// It is done, and an error comes back.
     LoseAnswer,
+    /// It is done, and its answer waits at the gate.
+    HoldAnswer(Gate),
+    /// It is done, waits at the gate, and an error comes back.
+    LoseAnswerBehind(Gate),
     /// It is done, and a conflict comes back, as from a driver that tried twice by itself.
     LoseAnswerAsConflict,
+}
+
+/// The store's time beside the clock that it was given: for stores that only have their own, and for a clock that was
+/// set while leases ran.
+#[derive(Debug, Default)]
+pub(crate) struct StoreTime {
+    /// The clock of the test, where the store has its own.
+    hand: Option<Arc<HandClock>>,
+    jumped: AtomicU64,
+}
+
+impl StoreTime {
+    /// Puts a store's own clock forward as the test's.
+    pub(crate) fn following(hand: Option<Arc<HandClock>>) -> Self {
+        Self {
+            hand,
+            ..Self::default()
+        }
+    }
+
+    /// Puts the store's clock forward, and no other: every lease is shorter by as much.
+    pub(crate) fn jump(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap();
+        self.jumped.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    fn ahead(&self) -> Duration {
+        let hand = self.hand.as_ref().map(|hand| hand.ahead());
+        hand.unwrap_or_default() + Duration::from_millis(self.jumped.load(Ordering::SeqCst))
+    }
+}
+
+/// Stands at the calls of a store, for a test that knows where in the protocol they are.
+#[async_trait]
+pub(crate) trait Probe: Send + Sync {
+    /// An error keeps the call from being made.
+    async fn before(&self, method: Method) -> Result<(), StoreError>;
+
+    /// An error takes the place of the call's good answer.
+    async fn after(&self, method: Method) -> Result<(), StoreError>;
+
+    /// A write was applied, whether its answer arrives or not.
+    fn wrote(&self, key: &TokenKey, record: &StoredRecord, expected: Expected);
+
+    /// What becomes of the change feed.
+    fn hears(&self, changes: Changes) -> Changes;
+
+    /// How many calls are being worked on.
+    fn busy(&self) -> &Arc<AtomicUsize>;
+}
+
+/// One call that is being worked on.
+pub(crate) struct Busy(Arc<AtomicUsize>);
+
+impl Busy {
+    pub(crate) fn at(counter: &Arc<AtomicUsize>) -> Self {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(counter))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 struct Rule {
@@ -60,6 +134,8 @@ struct State {
 pub(crate) struct Faulty {
     inner: DynTokenStore,
     state: Arc<State>,
+    time: Arc<StoreTime>,
+    probe: Option<Arc<dyn Probe>>,
 }
 
 impl Faulty {
@@ -74,7 +150,19 @@ impl Faulty {
                 broken: watch::Sender::new(0),
                 capabilities: Mutex::new(capabilities),
             }),
+            time: Arc::default(),
+            probe: None,
         }
+    }
+
+    pub(crate) fn in_time(self, time: Arc<StoreTime>) -> Self {
+        Self { time, ..self }
+    }
+
+    /// The same with a probe at each call.
+    pub(crate) fn probed(self, probe: Arc<dyn Probe>) -> Self {
+        let probe = Some(probe);
+        Self { probe, ..self }
     }
 
     pub(crate) fn on(&self, method: Method, fault: StoreFault) {
@@ -137,6 +225,44 @@ impl Faulty {
         method: Method,
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
+        let Some(probe) = &self.probe else {
+            return self.faulty(method, work).await;
+        };
+        probe.before(method).await?;
+        let done = {
+            let _busy = Busy::at(probe.busy());
+            self.faulty(method, work).await?
+        };
+        probe.after(method).await?;
+        Ok(done)
+    }
+
+    /// The write itself. Under a probe it is done to its end, as a database does it, and noted, whoever waits for it.
+    async fn write(
+        &self,
+        key: &TokenKey,
+        record: &StoredRecord,
+        expected: Expected,
+    ) -> Result<(), StoreError> {
+        let Some(probe) = self.probe.clone() else {
+            return self.inner.update_token(key, record, expected).await;
+        };
+        let (inner, key, record) = (Arc::clone(&self.inner), key.clone(), record.clone());
+        let write = async move {
+            let _busy = Busy::at(probe.busy());
+            inner.update_token(&key, &record, expected).await?;
+            probe.wrote(&key, &record, expected);
+            Ok(())
+        };
+        let lost = |_| Err(StoreError::other("the runtime ended"));
+        tokio::spawn(write).await.unwrap_or_else(lost)
+    }
+
+    async fn faulty<T>(
+        &self,
+        method: Method,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         *self.state.calls.lock().unwrap().entry(method).or_default() += 1;
         let fault = {
             let mut rules = self.state.rules.lock().unwrap();
@@ -158,6 +284,16 @@ impl Faulty {
             Some(StoreFault::Fail) => Err(failed()),
             Some(StoreFault::Hang) => std::future::pending().await,
             Some(StoreFault::LoseAnswer) => work.await.and(Err(failed())),
+            Some(StoreFault::HoldAnswer(gate)) => {
+                let done = work.await;
+                gate.pass().await;
+                done
+            }
+            Some(StoreFault::LoseAnswerBehind(gate)) => {
+                work.await?;
+                gate.pass().await;
+                Err(failed())
+            }
             Some(StoreFault::LoseAnswerAsConflict) => work.await.and(Err(StoreError::Conflict)),
         }
     }
@@ -166,7 +302,11 @@ impl Faulty {
 #[async_trait]
 impl FetchToken for Faulty {
     async fn fetch_token(&self, key: &TokenKey) -> Result<Fetched, StoreError> {
-        self.call(Method::Fetch, self.inner.fetch_token(key)).await
+        let fetched = self
+            .call(Method::Fetch, self.inner.fetch_token(key))
+            .await?;
+        let now = fetched.now.map(|now| now + self.time.ahead());
+        Ok(Fetched::new(fetched.record, now))
     }
 }
 
@@ -183,8 +323,7 @@ impl UpdateToken for Faulty {
         } else {
             Method::Lease
         };
-        let write = self.inner.update_token(key, record, expected);
-        self.call(method, write).await
+        self.call(method, self.write(key, record, expected)).await
     }
 }
 
@@ -232,6 +371,10 @@ impl TokenStore for Faulty {
         let changes = self
             .call(Method::Changes, self.inner.changes(since))
             .await?;
+        let changes = match &self.probe {
+            Some(probe) => probe.hears(changes),
+            None => changes,
+        };
         Ok(Box::pin(Followed::new(Arc::clone(&self.state), changes)))
     }
 }

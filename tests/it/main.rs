@@ -15,6 +15,7 @@ mod fleet;
 mod kit;
 mod living;
 mod login;
+mod promises;
 mod refresh;
 mod routes;
 mod secrets;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod app;
+mod commits;
 mod crowd;
 mod events;
 mod failover;
@@ -12,5 +13,6 @@ mod losses;
 mod neighbours;
 mod races;
 mod store_faults;
+mod vanished;
 
 pub(crate) use hooks::Refuses;

@@ -14,12 +14,13 @@ use tokenkeep::{
     BrowserCookies, CallbackParams, Client, Clock, Cookie, Error, ErrorCode, Grant, KeptLogin,
     KeyRing, Login, MemoryStore, OAuth, OAuthBuilder, Redirect, Registration, Sleep, SqliteStore,
     SystemClock, Timestamp, TokenUpdate, TokenUpdates, Upkeep, sql::SqlOptions,
+    store::DynTokenStore,
 };
 use tokenkeep_testing::{Callback, Provider, ProviderBuilder};
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
 
-use crate::faulty::Faulty;
+use crate::faulty::{Faulty, StoreTime};
 
 /// No test waits longer than this for anything; none is expected to.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +52,11 @@ impl Drop for Resting<'_> {
 impl HandClock {
     pub(crate) fn advance(&self, by: Duration) {
         self.0.send_modify(|ahead| *ahead += by);
+    }
+
+    /// How far it was put forward.
+    pub(crate) fn ahead(&self) -> Duration {
+        *self.0.borrow()
     }
 
     /// How many sleep for longer than any request or call of the store may take.
@@ -95,12 +101,51 @@ pub(crate) enum Kind {
     Sqlite,
 }
 
+impl Kind {
+    pub(crate) const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
+
+    /// Its name in documents.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
+        }
+    }
+
+    /// Can another process open the same records?
+    pub(crate) fn is_shared(self) -> bool {
+        self != Self::Memory
+    }
+
+    /// Does it go by the clock that it is given? A server has its own.
+    pub(crate) fn takes_a_clock(self) -> bool {
+        match self {
+            Self::Memory | Self::Sqlite => true,
+        }
+    }
+
+    /// A handle to records that processes share; without a clock by the machine's.
+    pub(crate) async fn open(self, url: &str, clock: Option<Arc<dyn Clock>>) -> DynTokenStore {
+        match self {
+            Self::Memory => panic!("no other process can open it"),
+            Self::Sqlite => {
+                let options = SqlOptions::new().poll_every(Duration::from_millis(25));
+                let options = match clock {
+                    Some(clock) => options.clock(clock),
+                    None => options,
+                };
+                Arc::new(SqliteStore::connect_with(url, options).await.unwrap())
+            }
+        }
+    }
+}
+
 /// Runs a test over each kind of store, each time with a provider of its own.
 pub(crate) async fn on_every_store(
     provider: impl Fn() -> ProviderBuilder,
     test: impl AsyncFn(&World),
 ) {
-    for kind in [Kind::Memory, Kind::Sqlite] {
+    for kind in Kind::ALL {
         eprintln!("over {kind:?}");
         test(&World::over(kind, provider()).await).await;
     }
@@ -112,6 +157,9 @@ pub(crate) struct World {
     pub(crate) store: Faulty,
     pub(crate) clock: Arc<HandClock>,
     pub(crate) ring: String,
+    pub(crate) kind: Kind,
+    /// The time of every handle to the store.
+    pub(crate) store_time: Arc<StoreTime>,
     memory: Option<MemoryStore>,
     folder: TempDir,
 }
@@ -127,11 +175,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let memory = (kind == Kind::Memory)
             .then(|| MemoryStore::with_clock(Arc::clone(&clock) as Arc<dyn Clock>));
+        let hand = (!kind.takes_a_clock()).then(|| Arc::clone(&clock));
         let mut world = Self {
             provider,
             store: Faulty::new(Arc::new(MemoryStore::new())),
             clock,
             ring: key("a", 7),
+            kind,
+            store_time: Arc::new(StoreTime::following(hand)),
             memory,
             folder,
         };
@@ -145,18 +196,26 @@ impl World {
         path.to_str().unwrap().to_owned()
     }
 
+    /// The path of a file of the test's own.
+    pub(crate) fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Where another process opens the same records.
+    pub(crate) fn url(&self) -> String {
+        self.path()
+    }
+
     /// Another handle to the same records, as another process has it, with faults of its own.
     pub(crate) async fn another_store(&self) -> Faulty {
-        match &self.memory {
-            Some(memory) => Faulty::new(Arc::new(memory.clone())),
+        let store: DynTokenStore = match &self.memory {
+            Some(memory) => Arc::new(memory.clone()),
             None => {
-                let options = SqlOptions::new()
-                    .poll_every(Duration::from_millis(5))
-                    .clock(Arc::clone(&self.clock) as Arc<dyn Clock>);
-                let store = SqliteStore::connect_with(&self.path(), options).await;
-                Faulty::new(Arc::new(store.unwrap()))
+                let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+                self.kind.open(&self.url(), Some(clock)).await
             }
-        }
+        };
+        Faulty::new(store).in_time(Arc::clone(&self.store_time))
     }
 
     /// A registry without clients.

@@ -197,7 +197,6 @@ impl Commit<'_> {
             access_token: old,
             refresh_token: old_refresh.map(Fingerprint::of),
         });
-        self.entry.announce(changed.generation);
         let update = if answered.identity_changed {
             let cause = NeedsLoginCause::IdentityChanged;
             TokenUpdate::NeedsLogin {
@@ -207,10 +206,12 @@ impl Commit<'_> {
         } else {
             TokenUpdate::Refreshed(changed.clone())
         };
-        keeper.events().send(update.clone());
-        if recovered {
-            keeper.events().send(TokenUpdate::Recovered(changed));
-        }
+        self.entry.announce(changed.generation, || {
+            keeper.events().send(update.clone());
+            if recovered {
+                keeper.events().send(TokenUpdate::Recovered(changed));
+            }
+        });
         if let Some(id_token) = answer
             .id_token
             .as_ref()

@@ -157,8 +157,8 @@ impl Keeper {
         replaced: Option<&Secret>,
     ) {
         let entry = self.snapshots().entry(key);
-        entry.announce(record.header.generation);
         if !key.is_account() {
+            entry.announce(record.header.generation, || {});
             return;
         }
         let mut changed = self.changed(key, record, now, Origin::Local);
@@ -168,8 +168,13 @@ impl Keeper {
             ..Replaced::default()
         });
         let update = TokenUpdate::Issued(changed);
-        self.events().send(update.clone());
-        let (keeper, turn) = (self.clone(), entry.hook_turn());
+        let mut turn = None;
+        entry.announce(record.header.generation, || {
+            self.events().send(update.clone());
+            turn = Some(entry.hook_turn());
+        });
+        let turn = turn.unwrap_or_else(|| entry.hook_turn());
+        let keeper = self.clone();
         debug_assert!(!login.client_credentials);
         self.spawn(async move {
             let _turn = turn.await;

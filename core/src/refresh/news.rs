@@ -8,7 +8,7 @@ use std::{
 use tokio_stream::StreamExt;
 
 use super::{
-    keeper::Keeper,
+    keeper::{Keeper, WeakKeeper},
     snapshot::{Entry, Seen, Snapshot},
     transition::Line,
 };
@@ -104,14 +104,21 @@ impl Keeper {
     }
 
     fn learn(&self, key: &TokenKey, entry: &Entry, record: &Record, is_news: bool) {
-        let newer = entry.announce(record.header.generation);
-        if !is_news || self.wrote(&record.version) {
+        // What this process wrote it tells itself.
+        if self.wrote(&record.version) {
+            return;
+        }
+        if !is_news {
+            entry.announce(record.header.generation, || {});
             return;
         }
         let at = record.index.changed_at;
         let remote = || self.changed(key, record, at, Origin::Remote);
         let last = record.header.trail.last().map(|step| step.step);
-        if newer && key.is_account() {
+        entry.announce(record.header.generation, || {
+            if !key.is_account() {
+                return;
+            }
             let login = record
                 .header
                 .trail
@@ -127,7 +134,7 @@ impl Keeper {
                 Some(true) => self.0.events.send(TokenUpdate::Issued(remote())),
                 _ => self.0.events.send(TokenUpdate::Refreshed(remote())),
             }
-        }
+        });
         match record.header.state {
             State::NeedsLogin { cause } => {
                 self.tell_once(TokenUpdate::NeedsLogin {
@@ -185,6 +192,7 @@ impl Keeper {
             Arc::clone(&self.0.clock),
         );
         let mut alive = self.0.alive.subscribe();
+        let following = Following(Some(self.downgrade()));
         tokio::spawn(async move {
             let follow = async {
                 let mut cursor = None;
@@ -222,6 +230,7 @@ impl Keeper {
                 // The registry was dropped.
                 _ = alive.changed() => {}
             }
+            following.ended();
         });
     }
 
@@ -291,5 +300,27 @@ impl Keeper {
             None => self.observe_missing(key, entry, look.now),
         }
         Ok(())
+    }
+}
+
+/// The task that follows the change feed. If it vanishes, with its runtime or by a panic of the store, somebody else's
+/// next look starts another: until then nothing is told of what others do.
+struct Following(Option<WeakKeeper>);
+
+impl Following {
+    /// It ended on purpose: nobody is to start another.
+    fn ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(Ok(keeper)) = self.0.as_ref().map(WeakKeeper::upgrade) {
+            keeper.0.snapshots.set_feed(false);
+            keeper.0.follows.send_replace(false);
+            keeper.0.feed_started.store(false, Ordering::Release);
+            keeper.events().send(TokenUpdate::Resync { missed: 0 });
+        }
     }
 }

@@ -350,7 +350,7 @@ pub(crate) struct Entry {
     /// One look at the store at a time.
     pub(crate) loading: tokio::sync::Mutex<()>,
     /// The last generation that was announced: generations of a key never repeat.
-    announced: AtomicU64,
+    announced: Mutex<u64>,
     pub(crate) recent: Mutex<Option<Recent>>,
     pub(crate) forced: Mutex<Forced>,
     /// Where its [`Ready`] stands.
@@ -452,7 +452,11 @@ impl Entry {
 
     /// Was any generation of this key seen?
     pub(crate) fn knows_any(&self) -> bool {
-        self.announced.load(Ordering::Acquire) > 0
+        *self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            > 0
     }
 
     /// Takes a place in the line of the key's hooks, now: they run in the order of what they tell, and what is written
@@ -468,9 +472,17 @@ impl Entry {
         }
     }
 
-    /// May this generation still be announced? Answers true once.
-    pub(crate) fn announce(&self, generation: u64) -> bool {
-        self.announced.fetch_max(generation, Ordering::AcqRel) < generation
+    /// Tells of a generation, unless this or a newer one was told before: a commit whose answer came late may find that
+    /// others have gone on. Whoever tells holds the lock, so that the order of telling is that of the generations (G8).
+    pub(crate) fn announce(&self, generation: u64, tell: impl FnOnce()) {
+        let mut announced = self
+            .announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *announced < generation {
+            *announced = generation;
+            tell();
+        }
     }
 }
 

@@ -120,6 +120,16 @@ impl Table {
             }
             Some(StoreFault::Fail) => Err("a fault of the test".into()),
             Some(StoreFault::Hang) => std::future::pending().await,
+            Some(StoreFault::HoldAnswer(gate)) => {
+                let done = work();
+                gate.pass().await;
+                Ok(done)
+            }
+            Some(StoreFault::LoseAnswerBehind(gate)) => {
+                work();
+                gate.pass().await;
+                Err("a fault of the test".into())
+            }
             Some(StoreFault::LoseAnswer | StoreFault::LoseAnswerAsConflict) => {
                 work();
                 Err("a fault of the test".into())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokenkeep::{
     ErrorCode, GrantState, KeyRing, MemoryStore, OAuth, Phase, Registration, Token, TokenKey,
-    store::{Capabilities, FetchToken, TokenStore},
+    store::{Capabilities, Expected, FetchToken, TokenStore, UpdateToken},
 };
 use tokenkeep_testing::{Endpoint, Fault, Gate, Provider};
 
@@ -140,6 +140,38 @@ async fn a_key_ring_is_rolled_without_losing_a_record() {
         refused(alice(&both).refresh().await, ErrorCode::LoginRequired);
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_lacks_the_key_of_a_reseal_serves_what_it_read_until_that_is_over() {
+    for ends_by_hand in [false, true] {
+        on_every_store(Provider::builder, async |world| {
+            let oauth = world.oauth();
+            let grant = world.alice(&oauth).await;
+            let before = grant.token().await.unwrap();
+            let row = world.store.fetch_token(&key_of_alice()).await.unwrap();
+            let row = row.record.unwrap();
+            let now = crate::promises::history::resealed(&row, b'a', b'b');
+            let expected = Expected::Version(row.version);
+            let key = key_of_alice();
+            let written = world.store.update_token(&key, &now, expected).await;
+            written.unwrap();
+            // It has seen the row, and knows the tokens of this generation from before.
+            assert!(grant.info().await.unwrap().unwrap().token_type.is_none());
+            assert_eq!(grant.token().await.unwrap(), before);
+            refused(grant.refresh().await, ErrorCode::KeyMissing);
+            if ends_by_hand {
+                assert!(grant.invalidate(None).await.unwrap());
+            } else {
+                world.advance(Duration::from_secs(290));
+                assert_eq!(grant.token().await.unwrap(), before, "near its end");
+                world.advance(Duration::from_secs(11));
+            }
+            refused(grant.token().await, ErrorCode::KeyMissing);
+            assert_eq!(world.refreshes(), 0);
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
