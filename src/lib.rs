@@ -15,6 +15,8 @@
 //! | [`store`] | the contract of a store |
 //! | [`Error`] | what went wrong, in which phase, and what to do about it: [`ErrorCode`] is the table |
 //!
+//! Some examples on these pages say `tokenkeep_core`, where all of this is written: in an application it is `tokenkeep`.
+//!
 //! # Building a registry
 //!
 //! ```

@@ -110,7 +110,7 @@ pub struct Changed {
     pub key: TokenKey,
     /// Its grant.
     pub grant_id: GrantId,
-    /// Its generation.
+    /// Its generation. It grows with each, and not by one: it may begin with the time of a login.
     pub generation: u64,
     /// Where the change was made.
     pub origin: Origin,

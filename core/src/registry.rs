@@ -307,7 +307,8 @@ impl OAuth {
         Ok(self.ready()?.clock().now())
     }
 
-    /// Are all metadata that clients need loaded? Loads what is not, for one client.
+    /// Loads the provider's metadata that a client needs, if they are not loaded yet: before the first user comes, or to
+    /// say that this process is ready.
     ///
     /// # Errors
     /// Those of loading the metadata.

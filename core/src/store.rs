@@ -1,11 +1,14 @@
 //! The store contract: a map with compare-and-swap, an index and a change feed, which moves sealed bytes and knows
 //! nothing of OAuth.
 //!
-//! The smallest store is [`FetchToken`] and [`UpdateToken`]; the rest of [`TokenStore`] has default bodies that answer
-//! [`StoreError::Unsupported`], and [`Capabilities`] says what is there. `tokenkeep-testing` has the trials that every
-//! store must pass.
+//! The smallest store is [`FetchToken`] and [`UpdateToken`], with a [name](TokenStore::name) and what it is
+//! [capable](TokenStore::capabilities) of; the rest of [`TokenStore`] has default bodies that answer
+//! [`StoreError::Unsupported`]. `tokenkeep-testing` has the trials that every store must pass.
 //!
 //! # A store of your own
+//!
+//! An application writes it against `tokenkeep::store`, a crate of its own against `tokenkeep-core`, which is the same;
+//! `tokenkeep-testing` is a dev-dependency.
 //!
 //! A record stands under a [`TokenKey`] and has these parts. All but the key, the version and the body may be kept
 //! together with the body, as one value: [`StoredRecord::to_bytes`].
@@ -14,7 +17,7 @@
 //! |---|---|
 //! | [`TokenKey::client`], [`owner_column`](TokenKey::owner_column), [`slot_column`](TokenKey::slot_column) | three texts of up to 255 bytes (the slot: 263), compared byte for byte, together the primary key; owner and slot may be empty, which is not NULL. [`TokenKey::from_columns`] reads them back |
 //! | [`version`](StoredRecord::version) | 16 bytes, or 32 digits of text; compared for equality, never counted or made by the database |
-//! | [`generation`](StoredRecord::generation) | a signed integer of 64 bits; above 2^63 - 1 answer [`StoreError::InvalidInput`]. Not compared: it may stay, or even go back |
+//! | [`generation`](StoredRecord::generation) | a signed integer of 64 bits is enough; where a larger number does not fit, answer [`StoreError::InvalidInput`]. Not compared: it may stay, or even go back |
 //! | [`index`](StoredRecord::index) | nullable texts (absent and empty are different), and times as integers of 64 bits: milliseconds ([`Timestamp::as_millis`]) |
 //! | [`body`](StoredRecord::body) | up to 1 MiB of bytes, sealed by the core in every store that leaves the process |
 //! | [`announce`](StoredRecord::announce) | none: it tells the change feed what may be left out |
@@ -36,7 +39,7 @@
 //! | there is no record under this key | `Ok` with [`Fetched::record`] `None` |
 //! | another version is stored, or none where one was expected, or one where none was; a serialisation failure, a deadlock, a unique violation | [`StoreError::Conflict`] |
 //! | a timeout, a lost connection, a server that refuses; also if the write may have been applied | [`StoreError::Unavailable`], by [`StoreError::other`] |
-//! | a stored row makes no sense | [`StoreError::InvalidRow`]; leave the row as it is |
+//! | a stored row makes no sense, or its columns are no [key](TokenKey::from_columns) | [`StoreError::InvalidRow`]; leave the row as it is |
 //! | a table or a right is missing | [`StoreError::Misconfigured`], with what to put right |
 //! | a page cursor of another store, a number that the column cannot hold | [`StoreError::InvalidInput`] |
 //! | a method that is not there | [`StoreError::Unsupported`], by the default body |
@@ -109,7 +112,16 @@
 //! ```
 //!
 //! Then let `tokenkeep_testing::conformance::check` say whether it keeps its promises. The stores in the repository show
-//! the other methods: `stores/memory` in the plainest way.
+//! the other methods: `stores/memory` in the plainest way. They are written as the two above, under
+//! `#[async_trait] impl TokenStore`; this page shows them as the macro leaves them:
+//!
+//! ```text
+//! async fn find_tokens(&self, query: &TokenQuery, page: Page) -> Result<PageOf<TokenSummary>, StoreError>;
+//! async fn purge_tokens(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+//! async fn put_once(&self, space: &str, id: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError>;
+//! async fn take(&self, space: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError>;
+//! async fn changes(&self, since: Option<Cursor>) -> Result<Changes, StoreError>;
+//! ```
 
 mod bytes;
 mod closures;
@@ -250,7 +262,7 @@ pub struct Index {
     pub grant_expires_at: Option<Timestamp>,
     /// When the record was written last.
     pub changed_at: Timestamp,
-    /// From when on `purge_tokens` removes it. Only tombstones and dead rows have it.
+    /// After this time `purge_tokens` removes it. Only tombstones and dead rows have it.
     pub purge_at: Option<Timestamp>,
 }
 
@@ -270,7 +282,8 @@ pub struct Fetched {
     /// The record, if there is one.
     pub record: Option<StoredRecord>,
     /// The store's own time, if it has a clock, such as a database's `now()`; also for an absent record. Leases of a
-    /// fleet are measured by it, so it is never this process's own time in a store that others share.
+    /// fleet are measured by it, so it is never this process's own time in a store that processes of other machines
+    /// share. Where only processes of one machine can (a file), it is the machine's.
     pub now: Option<Timestamp>,
 }
 
@@ -355,6 +368,9 @@ pub trait TokenStore: FetchToken + UpdateToken {
     /// a record that a login has just replaced stays. Answers how many were removed. No other time makes a record due,
     /// and a store that removes by itself does it from `purge_at` on, not earlier.
     ///
+    /// The background calls it now and then: a good moment to remove expired values of [`put_once`](Self::put_once),
+    /// too, which do not count in the answer.
+    ///
     /// # Errors
     /// [`StoreError::Unsupported`] without [`Capabilities::purge`].
     async fn purge_tokens(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
@@ -367,6 +383,8 @@ pub trait TokenStore: FetchToken + UpdateToken {
     ///
     /// Space and id are exact bytes, as keys are: the space a text of up to 64 bytes, the id one of up to 255. The value
     /// may be empty, and has 66 KB at most. The time is longer than zero; a store that counts in seconds rounds it up.
+    /// Nobody asks for most values again, so the store must remove what has expired: by itself, or in
+    /// [`purge_tokens`](Self::purge_tokens).
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] without [`Capabilities::once`].
@@ -395,12 +413,15 @@ pub trait TokenStore: FetchToken + UpdateToken {
 
     /// The writes of all processes, from after the cursor, or from now on. The feed is established when the call
     /// returns: a write acknowledged later is in it. What may have been missed is a [`Change::Gap`]: also if the cursor
-    /// is unknown, the listener falls behind, or the connection was lost for a while.
+    /// is unknown (an error would be answered by the same question), the listener falls behind, or the connection was lost
+    /// for a while.
     ///
     /// The changes of one key come in the order of its writes; a later one may stand for those before it. A write that
     /// was refused is not among them, and one with [`announce`](StoredRecord::announce) false may be left out. A feed
     /// that polls a sequence number must know that numbers are given at the insert and seen at the commit: a lower one
-    /// may appear after a higher one.
+    /// may appear after a higher one. What is purged need not be told.
+    ///
+    /// A feed that cannot go on ends; it is opened again after a while, from its last cursor.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] without [`Capabilities::changes`].
@@ -427,7 +448,8 @@ pub struct Capabilities {
     pub persistent: bool,
     /// Several processes may share it: its records are sealed, or `build()` refuses.
     pub shared: bool,
-    /// `fetch_token` answers the store's own time. Without it leases are measured by each process's own clock.
+    /// `fetch_token` answers the store's own time ([`Fetched::now`]). Without it leases are measured by each process's
+    /// own clock.
     pub clock: bool,
     /// `find_tokens` is there. Without it an owner's grants cannot be listed.
     pub find: bool,
@@ -650,7 +672,7 @@ pub enum StoreError {
         /// The driver's error. It must not hold contents of a record.
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
-    /// The store failed or did not answer; nothing is known of a write.
+    /// The store failed or did not answer; nothing is known of a write. `Display` does not say why: the source does.
     Unavailable {
         /// The driver's error. It must not hold contents of a record.
         source: Box<dyn StdError + Send + Sync>,

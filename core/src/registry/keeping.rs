@@ -16,7 +16,8 @@ impl OAuthBuilder {
     ///
     /// It gets the key: the client's name, the [owner](TokenKey::owner_column) and the [slot](TokenKey::slot) (an account
     /// of another label is another row). The application's own tokens ([`Client::app`](crate::Client::app)) have an empty
-    /// owner. It has [`store_timeout`](Self::store_timeout); an error is reported, and is never "no token".
+    /// owner. It has [`store_timeout`](Self::store_timeout); an error is reported, and is never "no token". It is called
+    /// several times for one refresh, and whenever a token in memory is verified: let it be a plain read.
     ///
     /// # What is promised
     /// Closures can neither compare nor announce, so less than with a store. It holds that one process refreshes a token

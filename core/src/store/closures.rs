@@ -293,7 +293,7 @@ impl ClosureStore {
             }
             None => {
                 let mut header = Header::new(GrantId::random(), generation);
-                header.note(now, Step::Adopt, "", "found in the application's table");
+                header.note(now, Step::Adopt, "", "found where the application keeps it");
                 header
             }
         };

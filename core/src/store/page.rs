@@ -41,7 +41,7 @@ impl Page {
 
 impl<T> PageOf<T> {
     /// A page of a store that lists in key order. It gives up to `limit` rows, made from `limit + 1` if there are as
-    /// many: the one too many says that there is a next page, and is dropped.
+    /// many: the one too many says that there is a next page, and is dropped. `limit` is [`Page::limit`], but at least 1.
     #[must_use]
     pub fn in_key_order(mut items: Vec<T>, limit: u32, key: impl Fn(&T) -> &TokenKey) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

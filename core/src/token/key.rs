@@ -13,6 +13,9 @@ use crate::{Error, ErrorCode, Phase, Result};
 ///
 /// Every part is 1 to 255 bytes of UTF-8 without control characters (an account label may be empty), compared byte
 /// for byte: `a` and `A`, or the composed and decomposed form of one letter, are different keys.
+///
+/// Keys are ordered as [`find_tokens`](crate::store::TokenStore::find_tokens) lists them: by the columns owner, client
+/// and slot.
 #[derive(Clone)]
 pub struct TokenKey {
     /// Of the parts, under this process's own seed: taken once, because keys are looked up often.

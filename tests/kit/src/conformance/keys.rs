@@ -274,7 +274,7 @@ async fn distinct(bench: &Bench, parts: &[Parts]) -> Kept {
                 .collect();
             ensure!(
                 found.len() == expected.len() && expected.iter().all(|key| found.contains(key)),
-                "a search for owner {owner:?} found {} records instead of {}",
+                "a search for owner {owner:?} found {} records, and not exactly its {}",
                 found.len(),
                 expected.len()
             );

@@ -58,6 +58,8 @@ impl Options {
     }
 
     /// Makes another handle to the same data, over connections and caches of its own, as another process would have it.
+    /// Where a process can open the data only once (LMDB, redb), a clone will do; [`processes`](Self::processes) tries
+    /// the rest.
     #[must_use]
     pub fn second_handle<S, F>(mut self, make: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -72,7 +74,8 @@ impl Options {
     }
 
     /// Moves the store's time on, for the trials of expiry: by some hours, and never back. For a store whose clock is
-    /// the author's to set.
+    /// the author's to set. It is the time of this handle and of the second one; further processes are not asked for
+    /// theirs.
     #[must_use]
     pub fn fast_forward<F>(mut self, by: impl Fn(Duration) -> F + Send + Sync + 'static) -> Self
     where
