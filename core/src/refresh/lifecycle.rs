@@ -269,7 +269,7 @@ impl Keeper {
         let done = self
             .transact(key, Announce::Yes, |row, now| {
                 let adopted = row.filter(|record| moves_in && is_adopted(record));
-                let first = first.or(adopted.map(|record| record.header.grant_id));
+                let first = first.or_else(|| adopted.map(|record| record.header.grant_id));
                 transition::logout(row, first, now, tombstone)
             })
             .await?;
