@@ -43,6 +43,9 @@ impl Heard {
     }
 
     fn error(&self, error: &Error) {
+        // It is logged sooner or later.
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains("alice"), "{told}");
         self.debug(error);
         self.display(error);
         let mut source = std::error::Error::source(error);
@@ -205,6 +208,7 @@ async fn run() {
         "a hook behind a logout failed again",
         "shows a token that was replaced",
         "it could not be written",
+        "the grant of a session that ended stays",
     ] {
         assert!(
             text.contains(expected),
@@ -416,6 +420,25 @@ async fn elsewhere(world: &World, heard: &Heard, secrets: &mut Secrets) {
     secrets.know("a refresh token", live.unwrap());
     world.clock.advance(Duration::from_secs(3));
     remember_token(heard, secrets, grant.token().await.map(Arc::new));
+
+    // A session that ends, and a grant that cannot end with it.
+    let row = Arc::new(Mutex::new(None));
+    let written = Arc::clone(&row);
+    let closures = world
+        .bare(&world.store)
+        .register(world.registration().scopes(["openid"]))
+        .fetch_token(move |_| std::future::ready(Ok::<_, Error>(row.lock().unwrap().clone())))
+        .update_token(move |_, token, _| {
+            *written.lock().unwrap() = Some(token);
+            std::future::ready(Ok::<_, Error>(()))
+        })
+        .build()
+        .unwrap();
+    let kept = world.log_in(&closures, "alice").await;
+    secrets.cookies(&kept.cookies);
+    let back = "http://127.0.0.1:3000/logged-out/op";
+    let out = closures.log_out(&kept.session.unwrap(), Some(back)).await;
+    secrets.cookies(&out.unwrap().cookies);
 }
 
 /// Whatever can fail, fails; each time a new login comes before it.
