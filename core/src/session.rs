@@ -455,7 +455,7 @@ impl OAuth {
             match self.end_bound_grant(ready, session, &state).await {
                 // Closures that delete nothing: the browser is logged out all the same.
                 Err(error) if error.code() == ErrorCode::Unsupported => {
-                    tracing::warn!(key = %session.key, %error, "the grant of a session that ended stays");
+                    tracing::warn!(key = %session.key.mark(), %error, "the grant of a session that ended stays");
                 }
                 ended => ended?,
             }

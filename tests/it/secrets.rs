@@ -12,7 +12,8 @@ use std::{
 };
 
 use tokenkeep::{
-    BrowserCookies, CallbackParams, Cookie, Error, KeyRing, OAuth, Reseal, TokenKey, TokenUpdate,
+    BrowserCookies, CallbackParams, Cookie, Error, ErrorCode, Hook, KeyRing, OAuth, Phase, Reseal,
+    TokenKey, TokenUpdate,
     store::{FetchToken, Page, TokenQuery},
 };
 use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, Replies, Reply};
@@ -21,7 +22,7 @@ use tokio_stream::StreamExt;
 use crate::{
     faulty::{Method, StoreFault},
     living::measure::Sums,
-    world::{CALLBACK, CLIENT, PATIENCE, World, alice, cookies, encoded, key, soon, told},
+    world::{CALLBACK, CLIENT, PATIENCE, World, alice, cookies, encoded, key, soon, told, until},
 };
 
 /// Everything that was said.
@@ -42,6 +43,9 @@ impl Heard {
     }
 
     fn error(&self, error: &Error) {
+        // It is logged sooner or later.
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains("alice"), "{told}");
         self.debug(error);
         self.display(error);
         let mut source = std::error::Error::source(error);
@@ -168,6 +172,7 @@ async fn run() {
     job(&world, &oauth, &heard, &mut secrets).await;
     failures(&world, &oauth, &heard, &mut secrets).await;
     living(&world, &oauth, &heard, &mut secrets).await;
+    elsewhere(&world, &heard, &mut secrets).await;
     assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
     for update in told(&mut updates) {
         heard.debug(&update);
@@ -200,6 +205,10 @@ async fn run() {
         "the key ring is replaced",
         "tokenkeep_refreshes_total",
         "Forgotten",
+        "a hook behind a logout failed again",
+        "shows a token that was replaced",
+        "it could not be written",
+        "the grant of a session that ended stays",
     ] {
         assert!(
             text.contains(expected),
@@ -364,6 +373,72 @@ async fn living(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secre
     world.clock.advance(Duration::from_secs(10));
     heard.failed(grant.token().await);
     heard.display(&oauth.explain(grant.key().unwrap()).await.unwrap());
+}
+
+/// A hook that fails at every logout.
+struct Fails;
+
+#[async_trait::async_trait]
+impl Hook for Fails {
+    async fn after_logout(&self, _: &TokenKey) -> Result<(), Error> {
+        Err(Error::new(
+            ErrorCode::StoreUnavailable,
+            Phase::Store,
+            "no answer",
+        ))
+    }
+}
+
+/// A logout that nobody can clear up after, and a table that goes back to what it showed before.
+async fn elsewhere(world: &World, heard: &Heard, secrets: &mut Secrets) {
+    let oauth = world.builder().hook(Fails).build().unwrap();
+    let grant = world.alice(&oauth).await;
+    grant.log_out().await.unwrap();
+    until("the hook was called again", async || {
+        world.clock.advance(Duration::from_secs(1));
+        oauth.drain(Duration::ZERO).await.unwrap() == 0
+    })
+    .await;
+
+    let token = world.login(&oauth, "alice").await.unwrap().token;
+    remember_token(heard, secrets, Ok(Arc::new(token.clone())));
+    let writes = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let closures = world
+        .bare(&world.store)
+        .register(world.registration())
+        .fetch_token(move |_| std::future::ready(Ok::<_, Error>(Some(token.clone()))))
+        .update_token(move |_, _, _| {
+            let first = writes.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+            std::future::ready(if first { Ok(()) } else { Err("no answer") })
+        })
+        .build()
+        .unwrap();
+    let grant = alice(&closures);
+    remember_token(heard, secrets, grant.refresh().await.map(Arc::new));
+    let client_id = world.provider.client_id();
+    let live = world.provider.live_refresh_token("alice", client_id);
+    secrets.know("a refresh token", live.unwrap());
+    world.clock.advance(Duration::from_secs(3));
+    remember_token(heard, secrets, grant.token().await.map(Arc::new));
+
+    // A session that ends, and a grant that cannot end with it.
+    let row = Arc::new(Mutex::new(None));
+    let written = Arc::clone(&row);
+    let closures = world
+        .bare(&world.store)
+        .register(world.registration().scopes(["openid"]))
+        .fetch_token(move |_| std::future::ready(Ok::<_, Error>(row.lock().unwrap().clone())))
+        .update_token(move |_, token, _| {
+            *written.lock().unwrap() = Some(token);
+            std::future::ready(Ok::<_, Error>(()))
+        })
+        .build()
+        .unwrap();
+    let kept = world.log_in(&closures, "alice").await;
+    secrets.cookies(&kept.cookies);
+    let back = "http://127.0.0.1:3000/logged-out/op";
+    let out = closures.log_out(&kept.session.unwrap(), Some(back)).await;
+    secrets.cookies(&out.unwrap().cookies);
 }
 
 /// Whatever can fail, fails; each time a new login comes before it.

@@ -1,6 +1,9 @@
 //! Forgetting an owner: everything ends at once, here and at the providers, and nothing brings it back.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
 use tokio::task::JoinSet;
 
@@ -140,12 +143,59 @@ impl Keeper {
                 break;
             }
         }
+        later += self
+            .forget_elsewhere(owner, &mut ended, &mut report)
+            .await?;
         report.tombstones = self.remove_forgotten(at_once).await + later;
         if later > 0 {
             self.purge_later();
         }
         report.grants = self.revoke_all(ended).await;
         Ok(report)
+    }
+
+    /// Ends what a list of the store's records does not show, and clears what would bring something back: no tombstone
+    /// stays in its way. Answers how many rows of the store stay for a while.
+    async fn forget_elsewhere(
+        &self,
+        owner: &str,
+        ended: &mut Vec<(TokenKey, Body)>,
+        report: &mut Forgotten,
+    ) -> Result<usize> {
+        let mut keys: BTreeSet<_> = self.0.source.elsewhere(owner)?.into_iter().collect();
+        keys.extend(ended.iter().map(|(key, _)| key.clone()));
+        for (key, _) in &report.failed {
+            keys.remove(key);
+        }
+        let mut later = 0;
+        for key in keys {
+            if let Err(error) = self.forget_key(&key, ended, &mut later).await {
+                report.failed.push((key, error));
+            }
+        }
+        Ok(later)
+    }
+
+    async fn forget_key(
+        &self,
+        key: &TokenKey,
+        ended: &mut Vec<(TokenKey, Body)>,
+        later: &mut usize,
+    ) -> Result<()> {
+        let moves_in = self.0.source.asks_for_missing(key.client());
+        let mut keep = |done| {
+            if let Forget::Done { body, .. } = done {
+                *later += usize::from(moves_in);
+                ended.push((key.clone(), body));
+            }
+        };
+        keep(self.forget_record(key).await?);
+        self.clear_elsewhere(key, false).await?;
+        // One who asked before may have kept the answer meanwhile.
+        if moves_in {
+            keep(self.forget_record(key).await?);
+        }
+        Ok(())
     }
 
     /// Forgets one record.

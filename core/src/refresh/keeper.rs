@@ -634,7 +634,7 @@ pub(crate) fn no_token(key: &TokenKey) -> Error {
     Error::new(
         ErrorCode::LoginRequired,
         Phase::Store,
-        format!("no token is kept for {key}"),
+        format!("no token is kept for {}", key.mark()),
     )
     .with_client(key.client())
 }

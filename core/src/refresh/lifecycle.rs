@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     decide::{self, Fate, Homeless},
-    keeper::{Announce, Keeper},
+    keeper::{Announce, Done, Keeper},
     refusal::key_missing,
     snapshot::{Entry, Snapshot},
     source::ClientTerms,
@@ -239,27 +239,47 @@ impl Keeper {
         first: Option<GrantId>,
         cause: LogoutCause,
     ) -> Result<Option<Box<Payload>>> {
+        // There was no row, and one of before may be moving in at this moment.
+        let moves_in =
+            first.is_none() && key.is_account() && self.0.source.asks_for_missing(key.client());
+        let done = self.end(key, first, moves_in, cause).await?;
+        let is_over = !matches!(done.outcome, Logout::Superseded);
+        let mut payload = held(done.outcome);
+        if is_over && key.is_account() {
+            let cleared = self.clear_elsewhere(key, done.record.is_some()).await;
+            if moves_in {
+                let again = self.end(key, None, moves_in, cause).await?;
+                payload = payload.or_else(|| held(again.outcome));
+            }
+            cleared?;
+        }
+        Ok(payload)
+    }
+
+    /// Writes the tombstone, and tells of it. With `moves_in` a grant that was adopted since the first look ends too: it
+    /// is no new login (rule 1), but what was there before.
+    async fn end(
+        &self,
+        key: &TokenKey,
+        first: Option<GrantId>,
+        moves_in: bool,
+        cause: LogoutCause,
+    ) -> Result<Done<Logout>> {
         let tombstone = self.0.timing.tombstone;
         let done = self
             .transact(key, Announce::Yes, |row, now| {
+                let adopted = row.filter(|record| moves_in && is_adopted(record));
+                let first = first.or_else(|| adopted.map(|record| record.header.grant_id));
                 transition::logout(row, first, now, tombstone)
             })
             .await?;
-        let is_over = !matches!(done.outcome, Logout::Superseded);
-        let payload = match (done.outcome, &done.record) {
-            (Logout::Done { payload }, Some(record)) => {
-                self.tell(key, record, done.now, |grant| TokenUpdate::LoggedOut {
-                    grant,
-                    cause,
-                });
-                payload
-            }
-            _ => None,
-        };
-        if is_over && key.is_account() {
-            self.clear_elsewhere(key, done.record.is_some()).await?;
+        if let (Logout::Done { .. }, Some(record)) = (&done.outcome, &done.record) {
+            self.tell(key, record, done.now, |grant| TokenUpdate::LoggedOut {
+                grant,
+                cause,
+            });
         }
-        Ok(payload)
+        Ok(done)
     }
 
     /// A session that can be trusted to be there; none if it ended. A store that cannot be asked is an error: unlike an
@@ -273,4 +293,18 @@ impl Keeper {
         }
         Ok(snapshot.filter(|snapshot| snapshot.state == State::Active))
     }
+}
+
+/// What a logout ended.
+fn held(ended: Logout) -> Option<Box<Payload>> {
+    match ended {
+        Logout::Done { payload } => payload,
+        Logout::Already | Logout::Superseded => None,
+    }
+}
+
+/// Did the grant begin elsewhere, with no login since?
+fn is_adopted(record: &Record) -> bool {
+    let took = |step| record.header.trail.iter().any(|entry| entry.step == step);
+    took(Step::Adopt) && !took(Step::Login)
 }

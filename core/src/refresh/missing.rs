@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use super::{keeper::Keeper, snapshot::Entry};
-use crate::{Error, ErrorCode, Owner, Phase, Result, TokenKey, token::State};
+use crate::{Error, ErrorCode, LogoutCause, Owner, Phase, Result, TokenKey, token::State};
 
 /// How long "nothing" is remembered.
 const NOTHING: Duration = Duration::from_secs(30);
@@ -94,7 +94,17 @@ impl Keeper {
                 self.0.missing.remember_nothing(key, now);
                 return Ok(false);
             };
+            // Only a logout says "nothing" while this question is open: what was read before it ended with it (G4). It
+            // looks once more for a row after it said so, and this looks once more whether it did: one sees the other.
+            if nothing() {
+                return Ok(false);
+            }
+            let grant = login.grant_id;
             self.adopt(key, login).await?;
+            if nothing() {
+                self.log_out(key, Some(grant), LogoutCause::Requested)
+                    .await?;
+            }
             Ok(true)
         };
         let asked = asked.await.map_err(|error| error.with_client(key.client()));
@@ -134,7 +144,7 @@ impl Keeper {
         };
         match outcome {
             Err(error) if has_tombstone => {
-                tracing::error!(%key, %error, "a hook behind a logout failed; it is tried again");
+                tracing::error!(key = %key.mark(), %error, "a hook behind a logout failed; it is tried again");
                 Ok(())
             }
             outcome => outcome.map_err(|error| error.with_client(key.client())),
@@ -153,7 +163,7 @@ impl Keeper {
             match self.0.source.after_logout(key).await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::error!(%key, %error, "a hook behind a logout failed again");
+                    tracing::error!(key = %key.mark(), %error, "a hook behind a logout failed again");
                 }
             }
         }

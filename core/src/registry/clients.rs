@@ -462,6 +462,18 @@ impl TokenSource for Clients {
     async fn missing(&self, key: &TokenKey) -> Result<Option<Login>> {
         self.ask_for_missing(key).await
     }
+
+    fn elsewhere(&self, owner: &str) -> Result<Vec<TokenKey>> {
+        let mut keys = self.closures.keys_of(owner);
+        for client in self.names() {
+            if self.closures.keeping(&client).is_some() || self.may_ask_for_missing(&client) {
+                keys.push(TokenKey::new(&client, owner)?);
+            }
+        }
+        keys.sort();
+        keys.dedup();
+        Ok(keys)
+    }
 }
 
 impl From<Error> for TokenFailure {

@@ -63,7 +63,7 @@ struct Attempted {
 
 impl Row {
     fn holds_nothing(&self) -> bool {
-        self.record.is_none() && self.attempted.is_empty()
+        self.record.is_none() && self.attempted.is_empty() && self.gone.is_empty()
     }
 
     /// A write begins: it may be applied, and its answer lost.
@@ -179,6 +179,13 @@ impl ClosureStore {
         clients.get(client).or(self.shared.as_ref()).cloned()
     }
 
+    /// The keys of an owner that this process has used.
+    pub(crate) fn keys_of(&self, owner: &str) -> Vec<TokenKey> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = rows.keys().filter(|key| key.owner_column() == owner);
+        keys.cloned().collect()
+    }
+
     /// The row of a key, made if there is none. When there are too many, some are forgotten that nobody uses.
     fn row(&self, key: &TokenKey) -> Arc<AsyncMutex<Row>> {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,11 +250,11 @@ impl ClosureStore {
         }
         match shown {
             Some(token) if row.is_gone(&token) => {
-                tracing::warn!(%key, "the application's table shows a token that was replaced; it is written again");
+                tracing::warn!(key = %key.mark(), "the application's table shows a token that was replaced; it is written again");
                 let wanted = row.shown.clone();
                 if let Err(error) = write(keeping, key, wanted.as_ref(), Some(&token)).await {
                     // It is tried again at the next look.
-                    tracing::warn!(%key, %error, "it could not be written");
+                    tracing::warn!(key = %key.mark(), %error, "it could not be written");
                 }
             }
             Some(token) => {
@@ -256,8 +263,14 @@ impl ClosureStore {
                 row.leased = false;
                 row.settle(record, Some(token));
             }
-            // Whoever removed it ended it (rule 2).
-            None => *row = Row::default(),
+            // Whoever removed it ended it (rule 2): a write of ours that is on its way does not bring it back.
+            None => {
+                let late = row.attempted.drain(..).filter_map(|late| late.shown);
+                *row = Row {
+                    gone: late.map(|late| marks(&late)).collect(),
+                    ..Row::default()
+                };
+            }
         }
         Ok(row.fetched())
     }

@@ -9,8 +9,8 @@ pub(crate) const REPLICA: &str = "the server is a replica, which takes no writes
 pub(crate) const CLUSTER: &str =
     "the server is part of a cluster, which this store cannot use yet; connect to a single node";
 
-/// Errors by their code, the first word of what the server says. Its messages name commands and keys' patterns, never a
-/// value.
+/// Errors by their code, the first word of what the server says. Where its message may show a key or a value, it is
+/// dropped.
 pub(crate) fn failed(error: RedisError) -> StoreError {
     let answered = error.clone().into_server_errors();
     let answered = answered.as_ref().and_then(|all| all.first());
@@ -34,12 +34,12 @@ pub(crate) fn failed(error: RedisError) -> StoreError {
         }
         ("READONLY", _) => misconfigured(REPLICA, error),
         ("MOVED" | "ASK" | "CROSSSLOT", _) => misconfigured(CLUSTER, error),
+        // The server repeats what the command was about: whose token, and some of it.
         ("ERR", _)
             if details.starts_with("unknown command") || details.contains("syntax error") =>
         {
-            misconfigured(
+            StoreError::misconfigured(
                 "the server does not know a command; it must be Redis 6.2 or later, or Valkey",
-                error,
             )
         }
         (_, ErrorKind::InvalidClientConfig | ErrorKind::RESP3NotSupported) => {
@@ -107,5 +107,23 @@ impl fmt::Display for Failed {
 impl StdError for Failed {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_repeats_of_a_command_is_not_passed_on() {
+        for said in [
+            "ERR unknown command 'GETDEL', with args beginning with: 'tokenkeep:{07}:token:hunter2'",
+            "ERR unknown command `EVALSHA`, with args beginning with: `hunter2`, `3`, ",
+        ] {
+            let answer = redis::parse_redis_value(format!("-{said}\r\n").as_bytes()).unwrap();
+            let error = failed(answer.extract_error().unwrap_err());
+            assert!(error.to_string().contains("Redis 6.2"), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
     }
 }

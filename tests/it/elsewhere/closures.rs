@@ -310,6 +310,44 @@ async fn a_logout_beats_a_refresh_under_way_and_its_late_write() {
 }
 
 #[tokio::test]
+async fn a_late_write_does_not_bring_back_what_others_logged_out() {
+    let world = World::new().await;
+    let table = Table::default();
+    let oauth = over(&world, &table);
+    alice_in(&world, &table, &oauth).await;
+    table.on(Call::Update, StoreFault::Fail);
+    let mut updates = oauth.token_updates().unwrap();
+    let renewed = alice(&oauth).refresh().await.unwrap();
+    next_of(&mut updates, "commit_pending").await;
+    let live = world
+        .provider
+        .live_refresh_token("alice", world.provider.client_id());
+    // Another process logs out; this one finds it, and then its own write comes through.
+    table.remove(&key_of_alice());
+    as_time_goes_by(&world, "the commit is given up", || {
+        told(&mut updates)
+            .iter()
+            .any(|update| update.kind() == "logged_out")
+    })
+    .await;
+    let late = tokenkeep::Token::builder(renewed.access_token().clone())
+        .refresh(live.unwrap())
+        .build()
+        .unwrap();
+    table.put(&key_of_alice(), &late);
+    table.clear_faults();
+    world.clock.advance(AGE);
+    refused(alice(&oauth).token().await, ErrorCode::LoginRequired);
+    assert_eq!(table.row(&key_of_alice()), None);
+    // A new login is one.
+    world.login(&oauth, "alice").await.unwrap();
+    let again = alice_in(&world, &table, &oauth).await;
+    world.clock.advance(AGE);
+    let token = alice(&oauth).token().await.unwrap();
+    assert_eq!(token.access_token(), again.access_token());
+}
+
+#[tokio::test]
 async fn a_logout_that_would_not_last_is_refused() {
     let world = World::new().await;
     let table = Table::default();

@@ -200,6 +200,119 @@ async fn what_was_logged_out_stays_so() {
 }
 
 #[tokio::test]
+async fn a_logout_beats_an_old_row_that_is_moving_in() {
+    // Where the row stands when the logout comes: read and not answered, on its way into the store, or kept since the
+    // logout looked.
+    for place in 0..3 {
+        let world = World::new().await;
+        let table = Table::default();
+        let clears = || asks(world.builder(), &table).hook(Clears(table.clone()));
+        let oauth = clears().build().unwrap();
+        alice_in(&world, &table, &oauth).await;
+        let gate = Gate::new();
+        let hold = StoreFault::HoldAnswer(gate.clone());
+        let (caller, logout) = (alice(&oauth), alice(&oauth));
+        let caller = async move { caller.token().await.map(drop) };
+        let logout = async move { logout.log_out().await };
+        match place {
+            0 | 1 => {
+                if place == 0 {
+                    table.times(Call::Fetch, hold, 1);
+                } else {
+                    let hold = StoreFault::Hold(gate.clone());
+                    world.store.times(Method::Write, hold, 1);
+                }
+                let caller = tokio::spawn(caller);
+                soon(gate.arrived(1)).await;
+                soon(logout).await.unwrap();
+                gate.open();
+                refused(soon(caller).await.unwrap(), ErrorCode::LoginRequired);
+            }
+            _ => {
+                world.store.times(Method::Fetch, hold, 1);
+                let logout = tokio::spawn(logout);
+                soon(gate.arrived(1)).await;
+                soon(caller).await.unwrap();
+                gate.open();
+                soon(logout).await.unwrap().unwrap();
+            }
+        }
+        assert!(table.row(&key_of_alice()).is_none(), "{place}");
+        refused(alice(&oauth).token().await, ErrorCode::LoginRequired);
+        let restarted = clears().build().unwrap();
+        refused(alice(&restarted).token().await, ErrorCode::LoginRequired);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_forgotten_is_forgotten_in_the_old_table_too() {
+    on_every_store(Provider::builder, async |world| {
+        let table = Table::default();
+        let clears = || asks(world.builder(), &table).hook(Clears(table.clone()));
+        // It moved in long ago, or lately, or it never did.
+        for moved_in in [Some(121), Some(0), None] {
+            let oauth = clears().build().unwrap();
+            alice_in(world, &table, &oauth).await;
+            if let Some(secs) = moved_in {
+                alice(&oauth).token().await.unwrap();
+                world.advance(Duration::from_secs(secs));
+            }
+            table.times(Call::Delete, StoreFault::Fail, 1);
+            let forgotten = oauth.forget("alice").await.unwrap();
+            assert_eq!(forgotten.failed.len(), 1, "{moved_in:?}: {forgotten:?}");
+            assert_eq!(forgotten.grants.len(), usize::from(moved_in.is_some()));
+            let forgotten = oauth.forget("alice").await.unwrap();
+            assert!(forgotten.is_complete(), "{moved_in:?}: {forgotten:?}");
+            assert!(table.row(&key_of_alice()).is_none());
+            let restarted = clears().build().unwrap();
+            refused(alice(&restarted).token().await, ErrorCode::LoginRequired);
+            // The row that is younger goes later.
+            world.advance(Duration::from_secs(130));
+            oauth.purge(10).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn forgetting_beats_an_old_row_that_is_moving_in() {
+    let world = World::new().await;
+    let table = Table::default();
+    let hooked = asks(world.builder(), &table).hook(Clears(table.clone()));
+    let oauth = hooked.build().unwrap();
+    alice_in(&world, &table, &oauth).await;
+    let gate = Gate::new();
+    let hold = StoreFault::HoldAnswer(gate.clone());
+    table.times(Call::Fetch, hold, 1);
+    let caller = alice(&oauth);
+    let caller = tokio::spawn(async move { caller.token().await });
+    soon(gate.arrived(1)).await;
+    let forgotten = soon(oauth.forget("alice")).await.unwrap();
+    assert!(forgotten.is_complete(), "{forgotten:?}");
+    gate.open();
+    refused(soon(caller).await.unwrap(), ErrorCode::LoginRequired);
+    refused(alice(&oauth).token().await, ErrorCode::LoginRequired);
+}
+
+#[tokio::test]
+async fn a_login_beats_a_logout_that_saw_no_row() {
+    let world = World::new().await;
+    let table = Table::default();
+    let hooked = asks(world.builder(), &table).hook(Clears(table.clone()));
+    let oauth = hooked.build().unwrap();
+    let gate = Gate::new();
+    let hold = StoreFault::HoldAnswer(gate.clone());
+    world.store.times(Method::Fetch, hold, 1);
+    let logout = alice(&oauth);
+    let logout = tokio::spawn(async move { logout.log_out().await });
+    soon(gate.arrived(1)).await;
+    let grant = world.alice(&oauth).await;
+    gate.open();
+    soon(logout).await.unwrap().unwrap();
+    grant.token().await.unwrap();
+}
+
+#[tokio::test]
 async fn clearing_again_leaves_a_new_login_alone() {
     let world = World::new().await;
     let table = Table::default();

@@ -6,7 +6,7 @@ use tokenkeep::{ErrorCode, MemoryStore, Registration, TokenKey, store::FetchToke
 
 use super::table::{Call, Table, alice_in, bare, key_of_alice, over};
 use crate::{
-    faulty::Method,
+    faulty::{Method, StoreFault},
     world::{CLIENT, World, alice, cookies, refused},
 };
 
@@ -127,4 +127,40 @@ async fn closures_come_and_go_with_their_registration() {
     workers.register(first.behind_client(late)).unwrap();
     assert_eq!(first.calls(Call::Delete), 0);
     let _ = (CLIENT, MemoryStore::new());
+}
+
+#[tokio::test]
+async fn whoever_is_forgotten_is_forgotten_behind_closures_too() {
+    let world = World::new().await;
+    let table = Table::default();
+    let build = |registration| {
+        let builder = world.bare(&world.store).register(registration);
+        builder.build().unwrap()
+    };
+    let oauth = build(table.behind_client(world.registration()));
+    world.log_in(&oauth, "alice").await;
+    let work = key_of_alice().account("work").unwrap();
+    let token = world.login(&oauth, "alice").await.unwrap().token;
+    assert!(oauth.adopt(work.clone(), token).await.unwrap());
+    world.log_in(&oauth, "bob").await;
+
+    table.times(Call::Delete, StoreFault::Fail, u64::MAX);
+    let forgotten = oauth.forget("alice").await.unwrap();
+    let failed: Vec<_> = forgotten.failed.iter().map(|(key, _)| key).collect();
+    assert_eq!(failed, [&key_of_alice(), &work]);
+    assert!(!forgotten.is_complete());
+    table.clear_faults();
+    let forgotten = oauth.forget("alice").await.unwrap();
+    assert!(forgotten.is_complete(), "{forgotten:?}");
+    let grants: Vec<_> = forgotten.grants.iter().map(|grant| &grant.key).collect();
+    assert_eq!(grants, [&key_of_alice(), &work]);
+    assert_eq!(forgotten.tombstones, 0);
+    for key in [key_of_alice(), work] {
+        assert_eq!(table.row(&key), None);
+    }
+    let client_id = world.provider.client_id();
+    assert_eq!(world.provider.live_refresh_token("alice", client_id), None);
+    refused(alice(&oauth).token().await, ErrorCode::LoginRequired);
+    let bob = oauth.client(CLIENT).unwrap().owner("bob");
+    bob.token().await.unwrap();
 }
