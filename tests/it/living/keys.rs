@@ -12,8 +12,9 @@ use tokio_stream::StreamExt;
 use super::key_of;
 use crate::{
     faulty::{Faulty, Method},
+    kind::Kind,
     world::{
-        CALLBACK, CLIENT, Kind, World, alice, come_back, cookies, key, next_of, on_every_store,
+        CALLBACK, CLIENT, World, alice, come_back, cookies, key, next_of, on_every_store,
         refused, soon, until,
     },
 };

@@ -2,22 +2,21 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use tokenkeep::{
-    Timestamp,
-    store::{Expected, TokenStore, UpdateToken},
-};
+use tokenkeep::{KeyRing, Reseal, Timestamp, store::TokenStore};
 use tokenkeep_testing::{Endpoint, Fault, Gate};
 use tokio::{process::Child, runtime::Handle, task::JoinHandle};
 
 use super::{
-    history::resealed,
     oracle,
     point::{Act, Effect, FaultPoint, Plan, Promise},
     probe::Seam,
     process::{self, Got, OwnRuntime, Process},
-    stage::{Stage, key_of_alice},
+    stage::Stage,
 };
-use crate::world::{Kind, alice, key, soon};
+use crate::{
+    kind::Kind,
+    world::{alice, key, soon},
+};
 
 /// Plays a scenario; answers what was broken.
 pub(super) async fn play(kind: Kind, point: FaultPoint, effect: Effect) -> Vec<(Promise, String)> {
@@ -195,17 +194,13 @@ impl Scene {
                 stage.world.log_in(&stage.other.oauth, "alice").await;
             }
             Act::Reseal => {
-                let record = stage.stored().await;
-                let now = resealed(&record, b'a', b'b');
-                let expected = Expected::Version(record.version);
-                let done = stage
-                    .raw
-                    .update_token(&key_of_alice(), &now, expected)
-                    .await;
-                done.unwrap();
-                stage
-                    .history
-                    .note("reseal", &key_of_alice(), &now, expected);
+                // By a key that a victim may lack.
+                let ring = [key("b", 8), key("a", 7)].join(",");
+                let other = stage.other.oauth.clone();
+                other.set_key_ring(KeyRing::parse(&ring).unwrap()).unwrap();
+                let reseal = async move { other.reseal(Reseal::new()).await.unwrap().finish().await };
+                let report = stage.ends("sealing anew", tokio::spawn(reseal)).await;
+                assert!(!report.may_use("a"), "{report:?}");
             }
             Act::Purge => {
                 let far = Timestamp::from_secs(100_000_000_000);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, sync::Mutex};
 
 use super::point::{Effect, FaultPoint, Promise};
-use crate::world::Kind;
+use crate::kind::Kind;
 
 /// What a run over one store found: for each fault that makes sense, what was broken.
 pub(super) type Found = Vec<(FaultPoint, Effect, Vec<(Promise, String)>)>;

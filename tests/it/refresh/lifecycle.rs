@@ -176,7 +176,7 @@ async fn who_lacks_the_key_of_a_reseal_serves_what_it_read_until_that_is_over() 
 
 #[tokio::test]
 async fn what_a_registry_cannot_be_built_of_is_refused() {
-    let world = World::over(crate::world::Kind::Sqlite, Provider::builder()).await;
+    let world = World::over(crate::kind::Kind::Sqlite, Provider::builder()).await;
     let bare = || world.bare(&world.store);
     let error = refused(OAuth::builder().build(), ErrorCode::MissingStore);
     assert!(
