@@ -8,7 +8,7 @@
 //! A new kind of store needs its arms in [`Kind`] and a test of one line here; `TOKENKEEP_WRITE_DOCS=1` writes its table.
 
 mod aftermath;
-pub(crate) mod history;
+mod history;
 mod oracle;
 mod point;
 mod probe;

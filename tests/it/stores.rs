@@ -67,7 +67,9 @@ async fn conforms_with_four_processes<S: TokenStore>(
 ) {
     // A further process uses what the first one has made, and leaves it to the first one to remove.
     let location = conformance::location();
-    let place = location.is_none().then(|| kind.place(Arc::new(SystemClock)));
+    let place = location
+        .is_none()
+        .then(|| kind.place(Arc::new(SystemClock)));
     let url = location.unwrap_or_else(|| place.as_ref().unwrap().url().to_owned());
     let options = Options::new()
         .processes(3, test)

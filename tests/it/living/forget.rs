@@ -13,8 +13,7 @@ use crate::{
     faulty::{Faulty, Method, StoreFault},
     kind::Kind,
     world::{
-        CLIENT, PATIENCE, World, alice, cookies, key, next_of, on_every_store, refused, soon,
-        until,
+        CLIENT, PATIENCE, World, alice, cookies, key, next_of, on_every_store, refused, soon, until,
     },
 };
 

@@ -14,8 +14,8 @@ use crate::{
     faulty::{Faulty, Method},
     kind::Kind,
     world::{
-        CALLBACK, CLIENT, World, alice, come_back, cookies, key, next_of, on_every_store,
-        refused, soon, until,
+        CALLBACK, CLIENT, World, alice, come_back, cookies, key, next_of, on_every_store, refused,
+        soon, until,
     },
 };
 

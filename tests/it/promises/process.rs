@@ -2,10 +2,15 @@
 
 use std::{
     process::Stdio,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use tokenkeep::{ErrorCode, KeyRing, OAuth, Registration, SystemClock, Token, TokenUpdate, TokenUpdates};
+use tokenkeep::{
+    ErrorCode, KeyRing, OAuth, Registration, SystemClock, Token, TokenUpdate, TokenUpdates,
+};
 use tokio::{
     process::{Child, Command},
     runtime::{Handle, Runtime},
@@ -76,9 +81,12 @@ impl Process {
 
     /// Starts a caller who wants a newer token than there is.
     pub(super) fn refresh(&self) -> JoinHandle<Got> {
-        let grant = alice(&self.oauth);
-        self.runtime
-            .spawn(async move { got(grant.refresh().await) })
+        let (grant, probe) = (alice(&self.oauth), Arc::clone(&self.probe));
+        self.runtime.spawn(async move {
+            let asks = async { probe.asking.fetch_add(1, Ordering::SeqCst) };
+            let (answer, _) = tokio::join!(biased; grant.refresh(), asks);
+            got(answer)
+        })
     }
 
     /// Starts a caller who wants any token that is good.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     kind::Kind,
-    world::{alice, key, soon},
+    world::{alice, key, soon, until},
 };
 
 /// Plays a scenario; answers what was broken.
@@ -164,19 +164,37 @@ impl Scene {
         } else {
             victim.probe.arm(Seam::Send, Effect::Delay, false, false);
         }
-        self.callers.push(victim.refresh());
         if self.point == FaultPoint::TaskVanishes {
             // What ends is the runtime of the first caller; the others live in another one.
+            self.callers.push(victim.refresh());
             victim.probe.reached().await;
             victim.runtime = Handle::current();
+            self.callers.extend([victim.refresh(), victim.refresh()]);
+        } else {
+            self.three_ask(&victim).await;
         }
-        self.callers.extend([victim.refresh(), victim.refresh()]);
         victim.probe.reached().await;
         self.stage.settle().await;
         self.victim = Some(victim);
         self.samples("while the fault holds it").await;
         self.act().await;
         self.take_effect().await;
+    }
+
+    /// Three callers want the same refresh. It goes on once each of them has looked at the store: whoever looks after its
+    /// commit wants the next one, and rightly so.
+    async fn three_ask(&mut self, victim: &Process) {
+        let gate = victim.probe.hold_lease();
+        let callers = [victim.refresh(), victim.refresh(), victim.refresh()];
+        self.callers.extend(callers);
+        // Where nobody can look, nobody gets as far as to a lease.
+        if self.plan.seam != Seam::Read {
+            soon(gate.arrived(1)).await;
+            let asking = &victim.probe.asking;
+            until("all three ask", async || asking.load(Ordering::SeqCst) >= 3).await;
+            self.stage.settle().await;
+        }
+        gate.open();
     }
 
     /// What somebody else does meanwhile.
@@ -198,7 +216,8 @@ impl Scene {
                 let ring = [key("b", 8), key("a", 7)].join(",");
                 let other = stage.other.oauth.clone();
                 other.set_key_ring(KeyRing::parse(&ring).unwrap()).unwrap();
-                let reseal = async move { other.reseal(Reseal::new()).await.unwrap().finish().await };
+                let reseal =
+                    async move { other.reseal(Reseal::new()).await.unwrap().finish().await };
                 let report = stage.ends("sealing anew", tokio::spawn(reseal)).await;
                 assert!(!report.may_use("a"), "{report:?}");
             }

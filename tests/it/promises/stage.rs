@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokenkeep::{
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     faulty::Faulty,
     kind::Kind,
-    world::{CLIENT, World, alice, key, soon},
+    world::{CLIENT, PATIENCE, World, alice, key, soon},
 };
 
 /// How long access tokens last: no scenario but those that wait for the end of one takes half of it.
@@ -191,7 +191,8 @@ impl Stage {
 
     /// Waits until a process refuses, as after a logout that it has heard of. Answers whether it does.
     pub(super) async fn refuses(&self, process: &Process) -> bool {
-        for _ in 0..300 {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
             let got = self.ends("a caller of token()", process.token()).await;
             if got.is_err_and(|error| error.code() == ErrorCode::LoginRequired) {
                 return true;
