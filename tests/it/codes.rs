@@ -12,7 +12,8 @@ use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, Provider};
 
 use crate::{
     faulty::{Method, StoreFault},
-    world::{CALLBACK, CLIENT, Kind, World, alice, come_back, encoded, key},
+    kind::Kind,
+    world::{CALLBACK, CLIENT, World, alice, come_back, encoded, key},
 };
 
 /// Codes that nothing can reach yet, and why.

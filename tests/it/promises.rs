@@ -8,7 +8,7 @@
 //! A new kind of store needs its arms in [`Kind`] and a test of one line here; `TOKENKEEP_WRITE_DOCS=1` writes its table.
 
 mod aftermath;
-pub(crate) mod history;
+mod history;
 mod oracle;
 mod point;
 mod probe;
@@ -30,7 +30,7 @@ use self::{
     point::{Effect, FaultPoint},
     table::Found,
 };
-use crate::world::Kind;
+use crate::kind::Kind;
 
 #[test]
 fn memory_keeps_its_promises() {
@@ -40,6 +40,24 @@ fn memory_keeps_its_promises() {
 #[test]
 fn sqlite_keeps_its_promises() {
     keeps_its_promises(Kind::Sqlite);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL; tests/run brings it"]
+fn postgres_keeps_its_promises() {
+    keeps_its_promises(Kind::Postgres);
+}
+
+#[test]
+#[ignore = "needs MariaDB; tests/run brings it"]
+fn mariadb_keeps_its_promises() {
+    keeps_its_promises(Kind::MariaDb);
+}
+
+#[test]
+#[ignore = "needs Redis; tests/run brings it"]
+fn redis_keeps_its_promises() {
+    keeps_its_promises(Kind::Redis);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::{
 use tokenkeep::{Clock, MemoryStore, SystemClock, Timestamp, store::TokenStore};
 use tokenkeep_testing::conformance::{self, Options, Outcome, Report, Verdict, check_with};
 
-use crate::shared::Shared;
+use crate::kind::Kind;
 
 /// The machine's clock, put forward.
 #[derive(Debug, Default)]
@@ -61,14 +61,16 @@ async fn conforms_on_a_server<S: TokenStore + Clone>(store: S, second: S) {
 
 /// The trials over processes: four of them in a fresh place of a store.
 async fn conforms_with_four_processes<S: TokenStore>(
-    shared: Shared,
+    kind: Kind,
     test: &str,
     open: impl AsyncFn(String) -> S,
 ) {
     // A further process uses what the first one has made, and leaves it to the first one to remove.
     let location = conformance::location();
-    let place = location.is_none().then(|| shared.place());
-    let url = location.unwrap_or_else(|| place.as_ref().unwrap().url.clone());
+    let place = location
+        .is_none()
+        .then(|| kind.place(Arc::new(SystemClock)));
+    let url = location.unwrap_or_else(|| place.as_ref().unwrap().url().to_owned());
     let options = Options::new()
         .processes(3, test)
         .location(&url)

@@ -1,4 +1,4 @@
-//! What a test stands in: a provider, a store of either kind with faults to turn on, a clock that can be put forward,
+//! What a test stands in: a provider, a store of any kind with faults to turn on, a clock that can be put forward,
 //! and a whole login through the core API.
 
 use std::{
@@ -12,15 +12,17 @@ use std::{
 use tempfile::TempDir;
 use tokenkeep::{
     BrowserCookies, CallbackParams, Client, Clock, Cookie, Error, ErrorCode, Grant, KeptLogin,
-    KeyRing, Login, MemoryStore, OAuth, OAuthBuilder, Redirect, Registration, Sleep, SqliteStore,
-    SystemClock, Timestamp, TokenUpdate, TokenUpdates, Upkeep, sql::SqlOptions,
-    store::DynTokenStore,
+    KeyRing, Login, OAuth, OAuthBuilder, Redirect, Registration, Sleep, SystemClock, Timestamp,
+    TokenUpdate, TokenUpdates, Upkeep,
 };
 use tokenkeep_testing::{Callback, Provider, ProviderBuilder};
 use tokio::sync::watch;
 use tokio_stream::StreamExt;
 
-use crate::faulty::{Faulty, StoreTime};
+use crate::{
+    faulty::{Faulty, StoreTime},
+    kind::{Kind, Place},
+};
 
 /// No test waits longer than this for anything; none is expected to.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,58 +96,12 @@ impl Clock for HandClock {
     }
 }
 
-/// Which store a test runs over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Memory,
-    Sqlite,
-}
-
-impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Memory, Self::Sqlite];
-
-    /// Its name in documents.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Sqlite => "sqlite",
-        }
-    }
-
-    /// Can another process open the same records?
-    pub(crate) fn is_shared(self) -> bool {
-        self != Self::Memory
-    }
-
-    /// Does it go by the clock that it is given? A server has its own.
-    pub(crate) fn takes_a_clock(self) -> bool {
-        match self {
-            Self::Memory | Self::Sqlite => true,
-        }
-    }
-
-    /// A handle to records that processes share; without a clock by the machine's.
-    pub(crate) async fn open(self, url: &str, clock: Option<Arc<dyn Clock>>) -> DynTokenStore {
-        match self {
-            Self::Memory => panic!("no other process can open it"),
-            Self::Sqlite => {
-                let options = SqlOptions::new().poll_every(Duration::from_millis(25));
-                let options = match clock {
-                    Some(clock) => options.clock(clock),
-                    None => options,
-                };
-                Arc::new(SqliteStore::connect_with(url, options).await.unwrap())
-            }
-        }
-    }
-}
-
-/// Runs a test over each kind of store, each time with a provider of its own.
+/// Runs a test over each kind of store that is there, each time with a provider of its own.
 pub(crate) async fn on_every_store(
     provider: impl Fn() -> ProviderBuilder,
     test: impl AsyncFn(&World),
 ) {
-    for kind in Kind::ALL {
+    for kind in Kind::present() {
         eprintln!("over {kind:?}");
         test(&World::over(kind, provider()).await).await;
     }
@@ -160,7 +116,7 @@ pub(crate) struct World {
     pub(crate) kind: Kind,
     /// The time of every handle to the store.
     pub(crate) store_time: Arc<StoreTime>,
-    memory: Option<MemoryStore>,
+    place: Place,
     folder: TempDir,
 }
 
@@ -172,28 +128,19 @@ impl World {
     pub(crate) async fn over(kind: Kind, provider: ProviderBuilder) -> Self {
         let provider = provider.auto_login("alice").start().await.unwrap();
         let clock = Arc::new(HandClock::default());
-        let folder = tempfile::tempdir().unwrap();
-        let memory = (kind == Kind::Memory)
-            .then(|| MemoryStore::with_clock(Arc::clone(&clock) as Arc<dyn Clock>));
+        let place = kind.place(Arc::clone(&clock) as _);
         let hand = (!kind.takes_a_clock()).then(|| Arc::clone(&clock));
-        let mut world = Self {
+        let store_time = Arc::new(StoreTime::following(hand));
+        Self {
             provider,
-            store: Faulty::new(Arc::new(MemoryStore::new())),
+            store: Faulty::new(place.open().await).in_time(Arc::clone(&store_time)),
             clock,
             ring: key("a", 7),
             kind,
-            store_time: Arc::new(StoreTime::following(hand)),
-            memory,
-            folder,
-        };
-        world.store = world.another_store().await;
-        world
-    }
-
-    /// The path of the database.
-    pub(crate) fn path(&self) -> String {
-        let path = self.folder.path().join("tokens.db");
-        path.to_str().unwrap().to_owned()
+            store_time,
+            place,
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// The path of a file of the test's own.
@@ -202,20 +149,13 @@ impl World {
     }
 
     /// Where another process opens the same records.
-    pub(crate) fn url(&self) -> String {
-        self.path()
+    pub(crate) fn url(&self) -> &str {
+        self.place.url()
     }
 
     /// Another handle to the same records, as another process has it, with faults of its own.
     pub(crate) async fn another_store(&self) -> Faulty {
-        let store: DynTokenStore = match &self.memory {
-            Some(memory) => Arc::new(memory.clone()),
-            None => {
-                let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-                self.kind.open(&self.url(), Some(clock)).await
-            }
-        };
-        Faulty::new(store).in_time(Arc::clone(&self.store_time))
+        Faulty::new(self.place.open().await).in_time(Arc::clone(&self.store_time))
     }
 
     /// A registry without clients.

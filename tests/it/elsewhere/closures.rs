@@ -8,7 +8,8 @@ use tokenkeep_testing::{Endpoint, Fault, Gate, Provider, Rotation};
 use super::table::{Call, Table, alice_in, bare, key_of_alice, over};
 use crate::{
     faulty::StoreFault,
-    world::{CLIENT, Kind, PATIENCE, World, alice, next, next_of, refused, soon, told, until},
+    kind::Kind,
+    world::{CLIENT, PATIENCE, World, alice, next, next_of, refused, soon, told, until},
 };
 
 const AGE: Duration = Duration::from_secs(3);

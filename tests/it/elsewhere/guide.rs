@@ -10,7 +10,8 @@ use super::{
     steps::{BoxError, OLD_TABLE, first_step, second_step, third_step},
     table::bare,
 };
-use crate::world::{CLIENT, Kind, PATIENCE, World, refused, soon};
+use crate::kind::Kind;
+use crate::world::{CLIENT, PATIENCE, World, refused, soon};
 
 /// The users of the old application.
 async fn old_table(provider: &Provider, users: &[&str]) -> SqlitePool {

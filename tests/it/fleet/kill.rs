@@ -10,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokenkeep::{ErrorCode, OAuth};
+use tokenkeep::{ErrorCode, OAuth, SystemClock};
 use tokenkeep_testing::{Provider, Rotation};
 
 use super::process::{Order, Process, Task};
 use crate::{
     dice::Dice,
-    shared::Shared,
-    world::{CLIENT, Kind, World, key, refused, soon},
+    kind::Kind,
+    world::{CLIENT, World, key, refused, soon},
 };
 
 const PROCESSES: usize = 8;
@@ -35,25 +35,25 @@ fn length() -> Duration {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_sqlite() {
-    hammer(Shared::Sqlite).await;
+    hammer(Kind::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL; tests/run brings it"]
 async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_postgres() {
-    hammer(Shared::Postgres).await;
+    hammer(Kind::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB; tests/run brings it"]
 async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_mariadb() {
-    hammer(Shared::MariaDb).await;
+    hammer(Kind::MariaDb).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis; tests/run brings it"]
 async fn killed_processes_lose_no_token_and_bring_no_grant_back_over_redis() {
-    hammer(Shared::Redis).await;
+    hammer(Kind::Redis).await;
 }
 
 /// What the processes saw.
@@ -86,14 +86,14 @@ impl Seen {
     }
 }
 
-async fn hammer(store: Shared) {
-    let place = store.place();
+async fn hammer(store: Kind) {
+    let place = store.place(Arc::new(SystemClock));
     let window = Duration::from_secs(60);
     let provider = Provider::builder().rotation(Rotation::ReplayWindow(window));
     let world = World::over(Kind::Memory, provider).await;
     let provider = &world.provider;
     let mut order = Order {
-        store: place.url.clone(),
+        store: place.url().to_owned(),
         issuer: provider.issuer().to_owned(),
         client_id: provider.client_id().to_owned(),
         client_secret: provider.client_secret().to_owned(),

@@ -1,16 +1,16 @@
 //! One process of a fleet: how it is started, and what it does.
 
-use std::{process::Stdio, time::Duration};
+use std::{process::Stdio, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use tokenkeep::{KeyRing, OAuth, ProviderProfile, Registration, Reuse};
+use tokenkeep::{KeyRing, OAuth, ProviderProfile, Registration, Reuse, SystemClock};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
 use super::{kill, race};
-use crate::{shared, world::CLIENT};
+use crate::{kind, world::CLIENT};
 
 /// What turns the test `process` into a process of a fleet.
 const ORDER: &str = "TOKENKEEP_IT_FLEET";
@@ -48,7 +48,7 @@ impl Order {
         }
         let timeout = Duration::from_millis(self.request_timeout);
         OAuth::builder()
-            .shared_store(shared::open(&self.store).await)
+            .shared_store(kind::open(&self.store, Arc::new(SystemClock)).await)
             .key_ring(KeyRing::parse(&self.ring).unwrap())
             .request_timeout(timeout)
             .commit_budget(timeout)

@@ -1,13 +1,15 @@
 //! All processes want the same token refreshed at the same time.
 
-use tokenkeep::OAuth;
+use std::sync::Arc;
+
+use tokenkeep::{OAuth, SystemClock};
 use tokenkeep_testing::Provider;
 
 use super::process::{Order, Process, Task};
 use crate::{
     dice::Dice,
-    shared::Shared,
-    world::{Kind, World, alice, key, soon, until},
+    kind::Kind,
+    world::{World, alice, key, soon, until},
 };
 
 const GENERATIONS: u64 = 200;
@@ -16,33 +18,33 @@ const CALLERS: u64 = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn eight_processes_spend_each_refresh_token_once_over_sqlite() {
-    race(Shared::Sqlite).await;
+    race(Kind::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL; tests/run brings it"]
 async fn eight_processes_spend_each_refresh_token_once_over_postgres() {
-    race(Shared::Postgres).await;
+    race(Kind::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MariaDB; tests/run brings it"]
 async fn eight_processes_spend_each_refresh_token_once_over_mariadb() {
-    race(Shared::MariaDb).await;
+    race(Kind::MariaDb).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis; tests/run brings it"]
 async fn eight_processes_spend_each_refresh_token_once_over_redis() {
-    race(Shared::Redis).await;
+    race(Kind::Redis).await;
 }
 
-async fn race(store: Shared) {
-    let place = store.place();
+async fn race(store: Kind) {
+    let place = store.place(Arc::new(SystemClock));
     let world = World::over(Kind::Memory, Provider::builder()).await;
     let provider = &world.provider;
     let mut order = Order {
-        store: place.url.clone(),
+        store: place.url().to_owned(),
         issuer: provider.issuer().to_owned(),
         client_id: provider.client_id().to_owned(),
         client_secret: provider.client_secret().to_owned(),

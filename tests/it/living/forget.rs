@@ -11,9 +11,9 @@ use tokenkeep_testing::{Endpoint, Fault, Gate, Provider};
 use super::key_of;
 use crate::{
     faulty::{Faulty, Method, StoreFault},
+    kind::Kind,
     world::{
-        CLIENT, Kind, PATIENCE, World, alice, cookies, key, next_of, on_every_store, refused, soon,
-        until,
+        CLIENT, PATIENCE, World, alice, cookies, key, next_of, on_every_store, refused, soon, until,
     },
 };
 

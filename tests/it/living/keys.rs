@@ -12,9 +12,10 @@ use tokio_stream::StreamExt;
 use super::key_of;
 use crate::{
     faulty::{Faulty, Method},
+    kind::Kind,
     world::{
-        CALLBACK, CLIENT, Kind, World, alice, come_back, cookies, key, next_of, on_every_store,
-        refused, soon, until,
+        CALLBACK, CLIENT, World, alice, come_back, cookies, key, next_of, on_every_store, refused,
+        soon, until,
     },
 };
 

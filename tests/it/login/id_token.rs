@@ -4,7 +4,8 @@ use tokenkeep::{ErrorCode, Phase};
 use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, Provider, SigningAlgorithm};
 
 use super::{Begun, assert_nothing_kept, onward};
-use crate::world::{Kind, World, refused};
+use crate::kind::Kind;
+use crate::world::{World, refused};
 
 #[tokio::test]
 async fn each_fault_of_an_id_token_has_its_code_and_ends_the_login() {

@@ -184,23 +184,6 @@ pub(super) fn header_of(record: &StoredRecord) -> Value {
     header.into_iter::<Value>().next().unwrap().unwrap()
 }
 
-/// The record as another key would have sealed it that has the same bytes: rings name keys by ids, and nothing else of a
-/// payload says which one it was.
-pub(crate) fn resealed(record: &StoredRecord, from: u8, to: u8) -> StoredRecord {
-    let length = u32::from_be_bytes(record.body[4..8].try_into().unwrap()) as usize;
-    let mut record = record.clone();
-    // A mark, the length of the id, the id.
-    let id = 8 + length + 2;
-    assert_eq!(
-        record.body[id - 1..=id],
-        [1, from],
-        "sealed by the first key"
-    );
-    record.body[id] = to;
-    record.version = tokenkeep::store::Version::random();
-    record
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -87,6 +87,10 @@ pub(super) struct Probe {
     state: Arc<Mutex<State>>,
     reached: watch::Sender<u64>,
     gate: Mutex<Gate>,
+    /// Holds the next lease back, fault or no fault.
+    first: Mutex<Option<Gate>>,
+    /// How many callers of a refresh have begun to ask.
+    pub(super) asking: AtomicUsize,
     flights: AtomicU64,
     /// The largest number of refresh requests under way at once.
     pub(super) most_flights: AtomicU64,
@@ -114,6 +118,8 @@ impl Probe {
             state: Arc::default(),
             reached: watch::Sender::new(0),
             gate: Mutex::default(),
+            first: Mutex::default(),
+            asking: AtomicUsize::new(0),
             flights: AtomicU64::new(0),
             most_flights: AtomicU64::new(0),
             good: AtomicU64::new(0),
@@ -133,6 +139,13 @@ impl Probe {
         });
         *self.gate.lock().unwrap() = Gate::new();
         self.reached.send_replace(0);
+    }
+
+    /// The next lease waits at this gate before it is taken.
+    pub(super) fn hold_lease(&self) -> Gate {
+        let gate = Gate::new();
+        *self.first.lock().unwrap() = Some(gate.clone());
+        gate
     }
 
     pub(super) fn hear(&self, hints: Hints) {
@@ -225,7 +238,13 @@ impl faulty::Probe for Probe {
                 self.at(Seam::Read).await?;
             }
             Method::Fetch => self.at(Seam::Read).await?,
-            Method::Lease => self.at(Seam::Begin).await?,
+            Method::Lease => {
+                let first = self.first.lock().unwrap().take();
+                if let Some(gate) = first {
+                    gate.pass().await;
+                }
+                self.at(Seam::Begin).await?;
+            }
             Method::Write if self.answered() => self.at(Seam::Commit).await?,
             Method::Changes => self.at(Seam::Feed).await?,
             _ => {}

@@ -2,10 +2,15 @@
 
 use std::{
     process::Stdio,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use tokenkeep::{ErrorCode, KeyRing, OAuth, Registration, Token, TokenUpdate, TokenUpdates};
+use tokenkeep::{
+    ErrorCode, KeyRing, OAuth, Registration, SystemClock, Token, TokenUpdate, TokenUpdates,
+};
 use tokio::{
     process::{Child, Command},
     runtime::{Handle, Runtime},
@@ -19,7 +24,8 @@ use super::{
 };
 use crate::{
     faulty::Faulty,
-    world::{BASE, CLIENT, Kind, World, alice, told},
+    kind,
+    world::{BASE, CLIENT, World, alice, told},
 };
 
 /// What a caller of a refresh gets, as far as callers can compare it.
@@ -75,9 +81,12 @@ impl Process {
 
     /// Starts a caller who wants a newer token than there is.
     pub(super) fn refresh(&self) -> JoinHandle<Got> {
-        let grant = alice(&self.oauth);
-        self.runtime
-            .spawn(async move { got(grant.refresh().await) })
+        let (grant, probe) = (alice(&self.oauth), Arc::clone(&self.probe));
+        self.runtime.spawn(async move {
+            let asks = async { probe.asking.fetch_add(1, Ordering::SeqCst) };
+            let (answer, _) = tokio::join!(biased; grant.refresh(), asks);
+            got(answer)
+        })
     }
 
     /// Starts a caller who wants any token that is good.
@@ -158,8 +167,7 @@ const SEAMS: [Seam; 12] = [
 pub(super) fn spawn(world: &World, ring: &str, history: &History, seam: Option<Seam>) -> Child {
     let provider = &world.provider;
     let what = [
-        world.kind.name(),
-        &world.url(),
+        world.url(),
         provider.issuer(),
         provider.client_id(),
         provider.client_secret(),
@@ -184,16 +192,15 @@ fn victim() {
         return;
     };
     let fields: Vec<&str> = what.split('\n').collect();
-    let [kind, url, issuer, id, secret, ring, history, seam] = fields[..] else {
-        panic!("a victim has eight fields");
+    let [url, issuer, id, secret, ring, history, seam] = fields[..] else {
+        panic!("a victim has seven fields");
     };
-    let kind = Kind::ALL.into_iter().find(|known| known.name() == kind);
     let seam = SEAMS.into_iter().find(|known| format!("{known:?}") == seam);
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let history = Arc::new(History::at(history));
         let probe = Probe::new("victim", true, &history, &Arc::default());
-        let store = Faulty::new(kind.unwrap().open(url, None).await);
+        let store = Faulty::new(kind::open(url, Arc::new(SystemClock)).await);
         let oauth = OAuth::builder()
             .store(store.probed(Arc::clone(&probe) as _))
             .key_ring(KeyRing::parse(ring).unwrap())

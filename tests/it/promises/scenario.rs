@@ -2,22 +2,21 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use tokenkeep::{
-    Timestamp,
-    store::{Expected, TokenStore, UpdateToken},
-};
+use tokenkeep::{KeyRing, Reseal, Timestamp, store::TokenStore};
 use tokenkeep_testing::{Endpoint, Fault, Gate};
 use tokio::{process::Child, runtime::Handle, task::JoinHandle};
 
 use super::{
-    history::resealed,
     oracle,
     point::{Act, Effect, FaultPoint, Plan, Promise},
     probe::Seam,
     process::{self, Got, OwnRuntime, Process},
-    stage::{Stage, key_of_alice},
+    stage::Stage,
 };
-use crate::world::{Kind, alice, key, soon};
+use crate::{
+    kind::Kind,
+    world::{alice, key, soon, until},
+};
 
 /// Plays a scenario; answers what was broken.
 pub(super) async fn play(kind: Kind, point: FaultPoint, effect: Effect) -> Vec<(Promise, String)> {
@@ -165,19 +164,37 @@ impl Scene {
         } else {
             victim.probe.arm(Seam::Send, Effect::Delay, false, false);
         }
-        self.callers.push(victim.refresh());
         if self.point == FaultPoint::TaskVanishes {
             // What ends is the runtime of the first caller; the others live in another one.
+            self.callers.push(victim.refresh());
             victim.probe.reached().await;
             victim.runtime = Handle::current();
+            self.callers.extend([victim.refresh(), victim.refresh()]);
+        } else {
+            self.three_ask(&victim).await;
         }
-        self.callers.extend([victim.refresh(), victim.refresh()]);
         victim.probe.reached().await;
         self.stage.settle().await;
         self.victim = Some(victim);
         self.samples("while the fault holds it").await;
         self.act().await;
         self.take_effect().await;
+    }
+
+    /// Three callers want the same refresh. It goes on once each of them has looked at the store: whoever looks after its
+    /// commit wants the next one, and rightly so.
+    async fn three_ask(&mut self, victim: &Process) {
+        let gate = victim.probe.hold_lease();
+        let callers = [victim.refresh(), victim.refresh(), victim.refresh()];
+        self.callers.extend(callers);
+        // Where nobody can look, nobody gets as far as to a lease.
+        if self.plan.seam != Seam::Read {
+            soon(gate.arrived(1)).await;
+            let asking = &victim.probe.asking;
+            until("all three ask", async || asking.load(Ordering::SeqCst) >= 3).await;
+            self.stage.settle().await;
+        }
+        gate.open();
     }
 
     /// What somebody else does meanwhile.
@@ -195,17 +212,14 @@ impl Scene {
                 stage.world.log_in(&stage.other.oauth, "alice").await;
             }
             Act::Reseal => {
-                let record = stage.stored().await;
-                let now = resealed(&record, b'a', b'b');
-                let expected = Expected::Version(record.version);
-                let done = stage
-                    .raw
-                    .update_token(&key_of_alice(), &now, expected)
-                    .await;
-                done.unwrap();
-                stage
-                    .history
-                    .note("reseal", &key_of_alice(), &now, expected);
+                // By a key that a victim may lack.
+                let ring = [key("b", 8), key("a", 7)].join(",");
+                let other = stage.other.oauth.clone();
+                other.set_key_ring(KeyRing::parse(&ring).unwrap()).unwrap();
+                let reseal =
+                    async move { other.reseal(Reseal::new()).await.unwrap().finish().await };
+                let report = stage.ends("sealing anew", tokio::spawn(reseal)).await;
+                assert!(!report.may_use("a"), "{report:?}");
             }
             Act::Purge => {
                 let far = Timestamp::from_secs(100_000_000_000);

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokenkeep::{
@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     faulty::Faulty,
-    world::{CLIENT, Kind, World, alice, key, soon},
+    kind::Kind,
+    world::{CLIENT, PATIENCE, World, alice, key, soon},
 };
 
 /// How long access tokens last: no scenario but those that wait for the end of one takes half of it.
@@ -59,7 +60,7 @@ impl Stage {
         let world = Arc::new(World::over(kind, provider).await);
         let history = Arc::new(History::at(world.file("history")));
         let busy = Arc::default();
-        let ring = format!("{},{}", key("a", 7), key("b", 7));
+        let ring = format!("{},{}", key("a", 7), key("b", 8));
         let other = Process::start(&world, "other", &ring, &history, &busy).await;
         world.alice(&other.oauth).await.token().await.unwrap();
         let raw = world.another_store().await;
@@ -190,7 +191,8 @@ impl Stage {
 
     /// Waits until a process refuses, as after a logout that it has heard of. Answers whether it does.
     pub(super) async fn refuses(&self, process: &Process) -> bool {
-        for _ in 0..300 {
+        let started = Instant::now();
+        while started.elapsed() < PATIENCE {
             let got = self.ends("a caller of token()", process.token()).await;
             if got.is_err_and(|error| error.code() == ErrorCode::LoginRequired) {
                 return true;

@@ -109,14 +109,13 @@ async fn a_subscriber_may_ask_for_one_client_or_one_key() {
 
 #[tokio::test]
 async fn a_deleted_row_is_a_logout() {
-    let world = World::over(crate::world::Kind::Sqlite, Provider::builder()).await;
+    let world = World::over(crate::kind::Kind::Sqlite, Provider::builder()).await;
     let oauth = world.oauth();
     let grant = world.alice(&oauth).await;
     grant.token().await.unwrap();
     oauth.follow_changes().await.unwrap();
     let mut updates = oauth.token_updates().unwrap();
-    let url = format!("sqlite://{}", world.path());
-    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let pool = sqlx::SqlitePool::connect(world.url()).await.unwrap();
     sqlx::raw_sql("DELETE FROM tokenkeep_tokens")
         .execute(&pool)
         .await

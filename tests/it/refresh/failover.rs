@@ -8,7 +8,8 @@ use tokenkeep_testing::{Gate, Provider};
 
 use crate::{
     faulty::{Method, StoreFault},
-    world::{CLIENT, Kind, World, alice, next, on_every_store, refused, soon, until},
+    kind::Kind,
+    world::{CLIENT, World, alice, next, on_every_store, refused, soon, until},
 };
 
 fn key_of_alice() -> TokenKey {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use tokenkeep::{
-    ErrorCode, GrantState, KeyRing, MemoryStore, OAuth, Phase, Registration, Token, TokenKey,
-    store::{Capabilities, Expected, FetchToken, TokenStore, UpdateToken},
+    ErrorCode, GrantState, KeyRing, MemoryStore, OAuth, Phase, Registration, Reseal, Token,
+    TokenKey,
+    store::{Capabilities, FetchToken, TokenStore},
 };
 use tokenkeep_testing::{Endpoint, Fault, Gate, Provider};
 
@@ -149,13 +150,11 @@ async fn who_lacks_the_key_of_a_reseal_serves_what_it_read_until_that_is_over() 
             let oauth = world.oauth();
             let grant = world.alice(&oauth).await;
             let before = grant.token().await.unwrap();
-            let row = world.store.fetch_token(&key_of_alice()).await.unwrap();
-            let row = row.record.unwrap();
-            let now = crate::promises::history::resealed(&row, b'a', b'b');
-            let expected = Expected::Version(row.version);
-            let key = key_of_alice();
-            let written = world.store.update_token(&key, &now, expected).await;
-            written.unwrap();
+            let both = [key("b", 8), key("a", 7)].join(",");
+            let second = world.builder().key_ring(KeyRing::parse(&both).unwrap());
+            let second = second.build().unwrap();
+            let report = second.reseal(Reseal::new()).await.unwrap().finish().await;
+            assert!(!report.may_use("a"));
             // It has seen the row, and knows the tokens of this generation from before.
             assert!(grant.info().await.unwrap().unwrap().token_type.is_none());
             assert_eq!(grant.token().await.unwrap(), before);
@@ -176,7 +175,7 @@ async fn who_lacks_the_key_of_a_reseal_serves_what_it_read_until_that_is_over() 
 
 #[tokio::test]
 async fn what_a_registry_cannot_be_built_of_is_refused() {
-    let world = World::over(crate::world::Kind::Sqlite, Provider::builder()).await;
+    let world = World::over(crate::kind::Kind::Sqlite, Provider::builder()).await;
     let bare = || world.bare(&world.store);
     let error = refused(OAuth::builder().build(), ErrorCode::MissingStore);
     assert!(

@@ -73,8 +73,17 @@ async fn a_refresh_that_panics_is_replaced_and_its_callers_get_their_token() {
             transport.left.load(Ordering::SeqCst) == 0
         })
         .await;
-        // It left its lease behind: the next one waits for the end of that.
-        world.clock.advance(Duration::from_secs(31));
+        // It left its lease behind: the next one waits for the end of that. Second by second, with a look at the store
+        // each time: a look that took half a minute would have no time left for a request.
+        while !callers.iter().all(tokio::task::JoinHandle::is_finished) {
+            let looks = world.store.calls(Method::Fetch);
+            world.clock.advance(Duration::from_secs(1));
+            until("it looks again", async || {
+                let all = callers.iter().all(tokio::task::JoinHandle::is_finished);
+                all || world.store.calls(Method::Fetch) > looks
+            })
+            .await;
+        }
         for caller in callers {
             let token = soon(caller).await.unwrap().unwrap();
             assert_eq!(token.generation(), before + 1);

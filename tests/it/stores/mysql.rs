@@ -6,7 +6,6 @@ use tokenkeep_parts::{Kind, Server};
 use tokio_stream::StreamExt;
 
 use super::conforms_on_a_server;
-use crate::shared::Shared;
 
 fn server() -> &'static Server {
     Server::shared(Kind::MariaDb)
@@ -120,7 +119,7 @@ async fn conforms_with_two_pools() {
 #[ignore = "needs MariaDB; tests/run brings it"]
 async fn conforms_with_four_processes() {
     let test = "stores::mysql::conforms_with_four_processes";
-    super::conforms_with_four_processes(Shared::MariaDb, test, async |url| {
+    super::conforms_with_four_processes(crate::kind::Kind::MariaDb, test, async |url| {
         MysqlStore::connect(&url).await.unwrap()
     })
     .await;

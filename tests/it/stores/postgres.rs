@@ -10,7 +10,6 @@ use tokenkeep_parts::{Kind, Server};
 use tokio_stream::StreamExt;
 
 use super::conforms_on_a_server;
-use crate::shared::Shared;
 
 fn server() -> &'static Server {
     Server::shared(Kind::Postgres)
@@ -126,7 +125,7 @@ async fn conforms_with_two_pools() {
 #[ignore = "needs PostgreSQL; tests/run brings it"]
 async fn conforms_with_four_processes() {
     let test = "stores::postgres::conforms_with_four_processes";
-    super::conforms_with_four_processes(Shared::Postgres, test, async |url| {
+    super::conforms_with_four_processes(crate::kind::Kind::Postgres, test, async |url| {
         PostgresStore::connect(&url).await.unwrap()
     })
     .await;

@@ -12,7 +12,6 @@ use tokenkeep::{RedisStore, TokenKey, redis::RedisOptions, store::*};
 use tokenkeep_parts::{Kind, Server};
 
 use super::conforms_on_a_server;
-use crate::shared::Shared;
 
 /// A database of its own on the server that all tests share.
 struct Database {
@@ -138,7 +137,7 @@ async fn conforms_with_two_connections() {
 #[ignore = "needs Redis; tests/run brings it"]
 async fn conforms_with_four_processes() {
     let test = "stores::redis::conforms_with_four_processes";
-    super::conforms_with_four_processes(Shared::Redis, test, async |url| {
+    super::conforms_with_four_processes(crate::kind::Kind::Redis, test, async |url| {
         RedisStore::connect(&url).await.unwrap()
     })
     .await;

@@ -9,7 +9,7 @@ use tokenkeep::{Clock, SqliteStore, Timestamp, TokenKey, sql::SqlOptions, store:
 use tokio_stream::StreamExt;
 
 use super::{Ahead, all_passed, conforms};
-use crate::shared::Shared;
+use crate::kind::Kind;
 
 /// A folder with a database of its own.
 struct Database(TempDir);
@@ -95,7 +95,7 @@ async fn conforms_with_two_pools_over_one_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn conforms_with_four_processes() {
     let test = "stores::sqlite::conforms_with_four_processes";
-    super::conforms_with_four_processes(Shared::Sqlite, test, async |url| {
+    super::conforms_with_four_processes(Kind::Sqlite, test, async |url| {
         SqliteStore::connect(&url).await.unwrap()
     })
     .await;
