@@ -29,6 +29,8 @@ pub(crate) enum Method {
     Purge,
     Once,
     Changes,
+    /// A feed from a cursor on.
+    Resume,
 }
 
 /// What goes wrong.
@@ -368,9 +370,11 @@ impl TokenStore for Faulty {
     }
 
     async fn changes(&self, since: Option<Cursor>) -> Result<Changes, StoreError> {
-        let changes = self
-            .call(Method::Changes, self.inner.changes(since))
-            .await?;
+        let method = match since {
+            Some(_) => Method::Resume,
+            None => Method::Changes,
+        };
+        let changes = self.call(method, self.inner.changes(since)).await?;
         let changes = match &self.probe {
             Some(probe) => probe.hears(changes),
             None => changes,

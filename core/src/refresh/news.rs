@@ -213,7 +213,11 @@ impl Keeper {
                             }
                         }
                         Err(StoreError::Unsupported { .. }) => return,
-                        Err(error) => tracing::warn!(%error, "the change feed is not there"),
+                        Err(error) => {
+                            tracing::warn!(%error, "the change feed is not there");
+                            // Perhaps the place is none any more. What was missed is a gap either way.
+                            cursor = None;
+                        }
                     }
                     let Ok(keeper) = weak.upgrade() else { return };
                     measure::feed_gap();

@@ -246,7 +246,7 @@ impl faulty::Probe for Probe {
                 self.at(Seam::Begin).await?;
             }
             Method::Write if self.answered() => self.at(Seam::Commit).await?,
-            Method::Changes => self.at(Seam::Feed).await?,
+            Method::Changes | Method::Resume => self.at(Seam::Feed).await?,
             _ => {}
         }
         Ok(())

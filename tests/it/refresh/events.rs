@@ -4,7 +4,10 @@ use tokenkeep::{Fingerprint, Secret, TokenKey, TokenUpdate};
 use tokenkeep_testing::Provider;
 use tokio_stream::StreamExt;
 
-use crate::world::{CLIENT, PATIENCE, World, alice, next, on_every_store, soon, told};
+use crate::{
+    faulty::{Method, StoreFault},
+    world::{CLIENT, PATIENCE, World, alice, next, next_of, on_every_store, soon, told},
+};
 
 fn kinds(updates: &[TokenUpdate]) -> Vec<&'static str> {
     updates.iter().map(TokenUpdate::kind).collect()
@@ -171,6 +174,32 @@ async fn after_a_gap_of_the_feed_everything_is_looked_at_again() {
         })
         .await;
         assert_eq!(newer.generation(), seen.generation() + 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_refuses_a_cursor_is_followed_from_the_beginning() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let (second, store) = world.second().await;
+        second.follow_changes().await.unwrap();
+        let mut updates = second.token_updates().unwrap();
+        let grant = world.alice(&oauth).await;
+        next_of(&mut updates, "issued").await;
+        store.on(Method::Resume, StoreFault::Fail);
+        store.break_feed();
+        next_of(&mut updates, "resync").await;
+        crate::world::until("it is followed again", async || {
+            world.clock.advance(std::time::Duration::from_secs(5));
+            let up = std::time::Duration::from_millis(100);
+            tokio::time::timeout(up, second.follow_changes())
+                .await
+                .is_ok()
+        })
+        .await;
+        grant.refresh().await.unwrap();
+        next_of(&mut updates, "refreshed").await;
     })
     .await;
 }
