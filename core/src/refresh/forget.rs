@@ -183,9 +183,10 @@ impl Keeper {
         later: &mut usize,
     ) -> Result<()> {
         let moves_in = self.0.source.asks_for_missing(key.client());
+        let in_store = self.0.source.known(key.client()).followed;
         let mut keep = |done| {
             if let Forget::Done { body, .. } = done {
-                *later += usize::from(moves_in);
+                *later += usize::from(in_store);
                 ended.push((key.clone(), body));
             }
         };

@@ -106,6 +106,7 @@ pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
     /// Asks for them.
     async fn missing(&self, key: &TokenKey) -> Result<Option<Login>>;
 
-    /// Keys of an owner that a list of the store's records may lack: of grants that live elsewhere, or did before.
+    /// Keys of an owner that a list of the store's records may lack: of grants that live elsewhere, did before, or left
+    /// something there.
     fn elsewhere(&self, owner: &str) -> Result<Vec<TokenKey>>;
 }

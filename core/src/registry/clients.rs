@@ -466,7 +466,8 @@ impl TokenSource for Clients {
     fn elsewhere(&self, owner: &str) -> Result<Vec<TokenKey>> {
         let mut keys = self.closures.keys_of(owner);
         for client in self.names() {
-            if self.closures.keeping(&client).is_some() || self.may_ask_for_missing(&client) {
+            let kept = self.closures.keeping(&client).is_some();
+            if kept || self.may_ask_for_missing(&client) || !self.hooks.is_empty() {
                 keys.push(TokenKey::new(&client, owner)?);
             }
         }

@@ -275,6 +275,23 @@ async fn whoever_is_forgotten_is_forgotten_in_the_old_table_too() {
 }
 
 #[tokio::test]
+async fn forgetting_again_clears_what_could_not_be_cleared() {
+    let world = World::new().await;
+    let mirror = Table::default();
+    let oauth = world
+        .builder()
+        .hook(Clears(mirror.clone()))
+        .build()
+        .unwrap();
+    world.log_in(&oauth, "alice").await;
+    mirror.put(&key_of_alice(), &super::table::any_token());
+    mirror.times(Call::Delete, StoreFault::Fail, 1);
+    assert!(!oauth.forget("alice").await.unwrap().is_complete());
+    assert!(oauth.forget("alice").await.unwrap().is_complete());
+    assert!(mirror.row(&key_of_alice()).is_none());
+}
+
+#[tokio::test]
 async fn forgetting_beats_an_old_row_that_is_moving_in() {
     let world = World::new().await;
     let table = Table::default();
