@@ -757,3 +757,30 @@ async fn the_time_is_the_servers_in_milliseconds() {
     let apart = found.now.unwrap().as_millis() - SystemClock.now().as_millis();
     assert!(apart.abs() < 5_000, "{apart} ms apart on one machine");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs MariaDB; tests/run brings it"]
+async fn a_feed_that_looks_too_late_for_a_row_that_was_purged_has_a_gap() {
+    let (store, url) = store().await;
+    let slow = SqlOptions::new().poll_every(Duration::from_millis(500));
+    let slow = MysqlStore::with_options(pool(&url).await, slow).unwrap();
+    let mut changes = slow.changes(None).await.unwrap();
+    for owner in ["a", "b"] {
+        let first = insert(&store, owner).await;
+        assert_eq!(generation(&next(&mut changes).await), Some(1));
+        // Between two looks it ends and is gone.
+        let mut last = record(2);
+        last.index.purge_at = Some(Timestamp::from_millis(0));
+        let expected = Expected::Version(first.version);
+        let key = key(owner);
+        store.update_token(&key, &last, expected).await.unwrap();
+        let due = Timestamp::from_millis(1);
+        assert_eq!(store.purge_tokens(due, 10).await.unwrap(), 1);
+        // The mark can be seen before the row is gone: then it is both.
+        let mut heard = next(&mut changes).await;
+        if generation(&heard) == Some(2) {
+            heard = next(&mut changes).await;
+        }
+        assert!(matches!(heard, Change::Gap), "{heard:?}");
+    }
+}

@@ -7,6 +7,10 @@
 //! further than any acknowledged write can be late: a write is stamped when its statement begins, and whoever waits for
 //! it gives up after [`LONGEST_TIMEOUT`]. What was seen is remembered for as long. Nothing grows, nothing is trimmed, and
 //! a place in the feed never becomes too old.
+//!
+//! A row that is purged while some feed may not have seen its last write takes that write along. So whoever purges such
+//! rows leaves a mark ([`PURGED`]) in the same table as values that are put once, and a feed that finds a new one has a
+//! gap.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -25,8 +29,11 @@ use crate::shared::{
 /// How far each look goes back, in the server's microseconds: as long as commits take.
 const RECENT: i64 = 1_000_000;
 
-/// How far the looks go back that find what came late.
-const LATE: i64 = 2 * micros(LONGEST_TIMEOUT);
+/// How far the looks go back that find what came late: a row that was written before that is no news to any feed.
+pub(super) const LATE: i64 = 2 * micros(LONGEST_TIMEOUT);
+
+/// The place of the mark; no caller of `put_once` has this space.
+pub(super) const PURGED: [&str; 2] = ["tokenkeep\u{0}feed", "purged"];
 
 /// How often those are.
 const SWEEP: i64 = micros(Duration::from_secs(10));
@@ -48,6 +55,8 @@ pub(crate) struct Feed {
     /// The writes that were seen, as far back as any look goes: when, of which key; and their generation. A write that
     /// only took a lease leaves all three as they are.
     seen: HashMap<(i64, TokenKey), u64>,
+    /// The mark of the last purge that took young rows, if there is one.
+    purged: Option<Vec<u8>>,
     /// Something may have been missed before the next look.
     missed: bool,
 }
@@ -56,6 +65,7 @@ pub(crate) struct Feed {
 struct Look {
     /// When it began.
     now: i64,
+    purged: Option<Vec<u8>>,
     rows: Vec<Written>,
     /// There were more than these, or some that cannot be read.
     gap: bool,
@@ -64,6 +74,7 @@ struct Look {
 /// As much of it as is read at once.
 struct Part {
     now: i64,
+    purged: Option<Vec<u8>>,
     rows: Vec<Written>,
     /// When the last one was written, if there may be more.
     more: Option<i64>,
@@ -83,22 +94,24 @@ impl Feed {
         names: &Names,
         since: Option<Cursor>,
     ) -> Result<Self, StoreError> {
-        let tokens = names.of("tokens");
+        let [tokens, once] = ["tokens", "once"].map(|table| names.of(table));
         let mut feed = Self {
             link,
             // The time is that of the statement's begin, so that nothing is written between the two.
             following: safe(format!(
-                "SELECT {NOW} AS at, NULL AS version, NULL AS generation, NULL AS owner, NULL AS client, NULL AS slot \
+                "SELECT {NOW} AS at, NULL AS version, NULL AS generation, \
+                 (SELECT value FROM {once} WHERE space = ? AND id = ?) AS owner, NULL AS client, NULL AS slot \
                  UNION ALL (SELECT written_at, version, generation, owner, client, slot FROM {tokens} \
                  WHERE written_at >= ? ORDER BY written_at LIMIT ?)"
             )),
             looked: 0,
             swept: 0,
             seen: HashMap::new(),
+            purged: None,
             missed: false,
         };
-        let now = feed.part(i64::MAX).await?.now;
-        (feed.looked, feed.swept) = (now, now);
+        let Part { now, purged, .. } = feed.part(i64::MAX).await?;
+        (feed.looked, feed.swept, feed.purged) = (now, now, purged);
         match since.map(|cursor| place(&cursor)) {
             // What is there already is no news, but what shows itself later is, however early it was written.
             None => {
@@ -119,6 +132,7 @@ impl Feed {
         let mut part = self.part(from).await?;
         let mut look = Look {
             now: part.now,
+            purged: part.purged,
             rows: part.rows,
             gap: part.gap,
         };
@@ -139,14 +153,21 @@ impl Feed {
 
     async fn part(&self, from: i64) -> Result<Part, StoreError> {
         let limit = i64::try_from(BATCH).unwrap_or(i64::MAX);
-        let part = || query(self.following.clone()).bind(from).bind(limit);
+        let [space, id] = PURGED;
+        let part = || {
+            let part = query(self.following.clone()).bind(space).bind(id);
+            part.bind(from).bind(limit)
+        };
         let rows = again(|| self.link.rows(part())).await?;
-        let (mut now, mut last, mut gap) = (None, None, false);
+        let (mut now, mut purged, mut last, mut gap) = (None, None, None, false);
         let mut written = Vec::with_capacity(rows.len());
         for row in &rows {
             let at = row.try_get(0).map_err(unreadable)?;
             match row.try_get(1).map_err(unreadable)? {
-                None => now = Some(at),
+                None => {
+                    now = Some(at);
+                    purged = row.try_get(3).map_err(unreadable)?;
+                }
                 Some(stamp) => {
                     last = Some(at);
                     match read(row, at, stamp) {
@@ -159,6 +180,7 @@ impl Feed {
         }
         Ok(Part {
             now: now.ok_or_else(|| StoreError::other("the database gave no time"))?,
+            purged,
             rows: written,
             more: last.filter(|_| rows.len() > BATCH),
             gap,
@@ -184,7 +206,9 @@ impl Follow for Feed {
         let mut news = Vec::new();
         // A clock that was put back, or another server's: what was written at those times was not looked at.
         let back = look.now < self.looked;
-        if std::mem::take(&mut self.missed) || look.gap || back {
+        let taken = look.purged.is_some() && look.purged != self.purged;
+        self.purged = look.purged;
+        if std::mem::take(&mut self.missed) || look.gap || back || taken {
             news.push(Change::Gap);
         }
         for row in look.rows {

@@ -16,7 +16,7 @@ use tokenkeep_core::{
     Timestamp, TokenKey,
     store::{
         Capabilities, Changes, Cursor, Expected, FetchToken, Fetched, Page, PageOf, StoreError,
-        StoredRecord, TokenQuery, TokenStore, TokenSummary, UpdateToken,
+        StoredRecord, TokenQuery, TokenStore, TokenSummary, UpdateToken, Version,
     },
 };
 
@@ -33,6 +33,9 @@ macro_rules! now {
     };
 }
 const NOW: &str = now!();
+/// In milliseconds.
+const YEAR: i64 = 365 * 24 * 3600 * 1000;
+
 const NOW_IN_MILLIS: &str = concat!(now!(), " DIV 1000");
 
 const FORM: Form = Form {
@@ -95,6 +98,8 @@ struct Inner {
     /// Read, and remove what was read.
     take: [SqlStr; 2],
     purge: [SqlStr; 2],
+    /// Are rows due that some feed may not have seen? And the mark for the feeds.
+    purge_young: [SqlStr; 2],
 }
 
 impl MysqlStore {
@@ -152,10 +157,31 @@ impl MysqlStore {
                         "DELETE FROM {once} WHERE expires_at <= {now} ORDER BY expires_at LIMIT ?"
                     )),
                 ],
+                purge_young: [
+                    safe(format!(
+                        "SELECT 1 FROM {tokens} WHERE purge_at < ? AND written_at >= {NOW} - {} LIMIT 1",
+                        feed::LATE
+                    )),
+                    safe(format!(
+                        "REPLACE INTO {once} (value, expires_at, space, id) VALUES (?, {now} + {YEAR}, ?, ?)"
+                    )),
+                ],
                 poll_every: options.poll_every,
                 names,
             }),
         })
+    }
+
+    /// Tells the feeds that a purge takes rows which they may not have seen.
+    async fn mark_purge(&self) -> Result<(), StoreError> {
+        let [_, mark] = &self.inner.purge_young;
+        let ([space, id], stamp) = (feed::PURGED, Version::random().to_string());
+        let mark = || {
+            let mark = query(mark.clone()).bind(stamp.as_bytes());
+            mark.bind(space).bind(id)
+        };
+        again(|| self.inner.link.execute(mark())).await?;
+        Ok(())
     }
 
     /// Creates what is missing of the tables. Many processes may call it at once; it never touches `_sqlx_migrations`.
@@ -253,7 +279,17 @@ impl TokenStore for MysqlStore {
         let [tokens, once] = &inner.purge;
         let limit = i64::from(limit);
         let due = || query(tokens.clone()).bind(before.as_millis()).bind(limit);
+        let [young, _] = &inner.purge_young;
+        let young = || query(young.clone()).bind(before.as_millis());
+        let young = !again(|| inner.link.rows(young())).await?.is_empty();
+        // Before, lest nobody does it after; and after, for what others made due meanwhile.
+        if young {
+            self.mark_purge().await?;
+        }
         let purged = again(|| inner.link.execute(due())).await?;
+        if young {
+            self.mark_purge().await?;
+        }
         again(|| inner.link.execute(query(once.clone()).bind(limit))).await?;
         Ok(purged)
     }
