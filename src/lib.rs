@@ -212,8 +212,3 @@ pub use tokenkeep_axum as axum;
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 pub struct Readme;
-
-/// The programs of the guide to moving in compile.
-#[cfg(all(doctest, feature = "sqlite"))]
-#[doc = include_str!("../docs/next-to-your-old-code.md")]
-pub struct NextToYourOldCode;
