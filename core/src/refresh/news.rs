@@ -99,23 +99,18 @@ impl Keeper {
 
     /// A look showed this record: what others did is news, once, and never backwards.
     pub(super) fn observe(&self, key: &TokenKey, entry: &Entry, record: &Record) {
-        let known = entry.knows_any();
-        self.learn(key, entry, record, known);
+        self.learn(key, entry, record, false);
     }
 
-    fn learn(&self, key: &TokenKey, entry: &Entry, record: &Record, is_news: bool) {
+    fn learn(&self, key: &TokenKey, entry: &Entry, record: &Record, by_feed: bool) {
         // What this process wrote it tells itself.
         if self.wrote(&record.version) {
-            return;
-        }
-        if !is_news {
-            entry.announce(record.header.generation, || {});
             return;
         }
         let at = record.index.changed_at;
         let remote = || self.changed(key, record, at, Origin::Remote);
         let last = record.header.trail.last().map(|step| step.step);
-        entry.announce(record.header.generation, || {
+        let tell = || {
             if !key.is_account() {
                 return;
             }
@@ -134,7 +129,13 @@ impl Keeper {
                 Some(true) => self.0.events.send(TokenUpdate::Issued(remote())),
                 _ => self.0.events.send(TokenUpdate::Refreshed(remote())),
             }
-        });
+        };
+        let generation = record.header.generation;
+        if by_feed {
+            entry.announce(generation, tell);
+        } else if !entry.looked_at(generation, tell) {
+            return;
+        }
         match record.header.state {
             State::NeedsLogin { cause } => {
                 self.tell_once(TokenUpdate::NeedsLogin {

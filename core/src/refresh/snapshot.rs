@@ -349,14 +349,22 @@ pub(crate) struct Entry {
     pub(crate) changed: Notify,
     /// One look at the store at a time.
     pub(crate) loading: tokio::sync::Mutex<()>,
-    /// The last generation that was announced: generations of a key never repeat.
-    announced: Mutex<u64>,
+    announced: Mutex<Announced>,
     pub(crate) recent: Mutex<Option<Recent>>,
     pub(crate) forced: Mutex<Forced>,
     /// Where its [`Ready`] stands.
     place: Option<(TokenKey, Weak<Shards>)>,
     /// The hooks of a key run one after the other.
     hooks: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// What was told of a key; its generations never repeat.
+#[derive(Debug, Default)]
+struct Announced {
+    /// The last generation that was told.
+    told: u64,
+    /// The one that the first look showed: no news by itself, because it may be old. The feed may still tell of it.
+    first: u64,
 }
 
 /// A place in the line of a key's hooks.
@@ -450,13 +458,20 @@ impl Entry {
         })
     }
 
-    /// Was any generation of this key seen?
-    pub(crate) fn knows_any(&self) -> bool {
-        *self
+    /// A look shows a generation. The first one of a key is no news; a later one is told, if it was not yet.
+    pub(crate) fn looked_at(&self, generation: u64, tell: impl FnOnce()) -> bool {
+        let mut announced = self
             .announced
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            > 0
+            .unwrap_or_else(PoisonError::into_inner);
+        let known = announced.told.max(announced.first);
+        if known == 0 {
+            announced.first = generation;
+        } else if known < generation {
+            announced.told = generation;
+            tell();
+        }
+        known > 0
     }
 
     /// Takes a place in the line of the key's hooks, now: they run in the order of what they tell, and what is written
@@ -479,8 +494,8 @@ impl Entry {
             .announced
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if *announced < generation {
-            *announced = generation;
+        if announced.told < generation {
+            announced.told = generation;
             tell();
         }
     }

@@ -198,3 +198,22 @@ fn a_generation_is_announced_once_and_never_backwards() {
     }
     assert_eq!(*told.borrow(), [5, 6]);
 }
+
+#[test]
+fn a_first_look_is_no_news_and_takes_none_from_the_feed() {
+    let entry = Entry::default();
+    let told = std::cell::RefCell::new(Vec::new());
+    let tell = |generation| {
+        let told = &told;
+        move || told.borrow_mut().push(generation)
+    };
+    assert!(!entry.looked_at(5, tell(5)));
+    assert!(entry.looked_at(5, tell(5)));
+    assert!(told.borrow().is_empty());
+    // The look was quicker than the feed.
+    entry.announce(5, tell(5));
+    // And here the feed comes behind.
+    entry.looked_at(6, tell(6));
+    entry.announce(6, tell(6));
+    assert_eq!(*told.borrow(), [5, 6]);
+}
