@@ -17,7 +17,7 @@ pub(crate) fn prepare(kind: Kind, folder: &Path) {
     match kind {
         Kind::Redis => {}
         Kind::Postgres => {
-            let mut initdb = unprivileged(&postgres("initdb"));
+            let mut initdb = unprivileged(&postgres("initdb"), folder);
             initdb.arg("-D").arg(data);
             initdb.args([
                 "-U",
@@ -32,7 +32,7 @@ pub(crate) fn prepare(kind: Kind, folder: &Path) {
             complete(initdb);
         }
         Kind::MariaDb => {
-            let mut install = unprivileged(&find(&["mariadb-install-db"], &[]));
+            let mut install = unprivileged(&find(&["mariadb-install-db"], &[]), folder);
             install.args(["--no-defaults", "--auth-root-authentication-method=normal"]);
             install
                 .arg("--skip-test-db")
@@ -48,7 +48,7 @@ pub(crate) fn server(kind: Kind, folder: &Path, port: u16) -> Command {
     let mut command;
     match kind {
         Kind::Redis => {
-            command = unprivileged(&find(&["redis-server", "valkey-server"], &[]));
+            command = unprivileged(&find(&["redis-server", "valkey-server"], &[]), folder);
             command.args([
                 "--bind",
                 "127.0.0.1",
@@ -63,7 +63,7 @@ pub(crate) fn server(kind: Kind, folder: &Path, port: u16) -> Command {
                 .arg(folder);
         }
         Kind::Postgres => {
-            command = unprivileged(&postgres("postgres"));
+            command = unprivileged(&postgres("postgres"), folder);
             command
                 .arg("-D")
                 .arg(data)
@@ -81,7 +81,7 @@ pub(crate) fn server(kind: Kind, folder: &Path, port: u16) -> Command {
             });
         }
         Kind::MariaDb => {
-            command = unprivileged(&find(&["mariadbd"], &[]));
+            command = unprivileged(&find(&["mariadbd"], &[]), folder);
             command.arg("--no-defaults").arg(option("--datadir", &data));
             command.arg(option("--socket", &folder.join("socket")));
             command.arg(option("--pid-file", &folder.join("pid")));

@@ -52,15 +52,17 @@ pub(crate) fn folder() -> TempDir {
     folder
 }
 
-/// A command that runs as a user without rights, and ends when the thread that spawns it ends.
-pub(crate) fn unprivileged(program: &Path) -> Command {
+/// A command that runs as a user without rights, has no other place for files than the folder, and ends when the thread
+/// that spawns it ends.
+pub(crate) fn unprivileged(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new("setpriv");
     if am_root() {
         let user = ["--reuid", NOBODY, "--regid", "nogroup", "--clear-groups"];
         command.args(user);
     }
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-    command.current_dir("/").stdin(Stdio::null());
+    command.current_dir("/").env("TMPDIR", folder);
+    command.stdin(Stdio::null());
     command
 }
 

@@ -126,17 +126,19 @@ impl PostgresStore {
                     "DELETE FROM {once} WHERE space = $1 AND id = $2 RETURNING value, expires_at > {NOW}"
                 )),
                 // A row that is being written is passed by; the test stands outside once more for one that was written
-                // since it was chosen.
+                // since it was chosen. Materialized, or else the planner may choose anew for each row, beyond the limit.
                 purge: [
                     safe(format!(
-                        "DELETE FROM {tokens} WHERE (owner, client, slot) IN (SELECT owner, client, slot \
-                         FROM {tokens} WHERE purge_at < $1 ORDER BY purge_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
-                         AND purge_at < $1"
+                        "WITH due AS MATERIALIZED (SELECT owner, client, slot FROM {tokens} \
+                         WHERE purge_at < $1 ORDER BY purge_at LIMIT $2 FOR UPDATE SKIP LOCKED) \
+                         DELETE FROM {tokens} AS t USING due WHERE t.owner = due.owner \
+                         AND t.client = due.client AND t.slot = due.slot AND t.purge_at < $1"
                     )),
                     safe(format!(
-                        "DELETE FROM {once} WHERE (space, id) IN (SELECT space, id \
-                         FROM {once} WHERE expires_at <= {NOW} ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
-                         AND expires_at <= {NOW}"
+                        "WITH due AS MATERIALIZED (SELECT space, id FROM {once} \
+                         WHERE expires_at <= {NOW} ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED) \
+                         DELETE FROM {once} AS kept USING due WHERE kept.space = due.space \
+                         AND kept.id = due.id AND kept.expires_at <= {NOW}"
                     )),
                 ],
                 listen: listen.transpose()?,
