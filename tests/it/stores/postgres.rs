@@ -162,7 +162,7 @@ async fn conforms_in_a_database_that_is_set_otherwise() {
     store.migrate().await.unwrap();
     let second = PostgresStore::with_options(pool(&url).await, options).unwrap();
     conforms_on_a_server(store, second).await;
-    let theirs: Vec<i64> = sqlx::query_scalar("SELECT version FROM _sqlx_migrations")
+    let theirs: Vec<i64> = sqlx::query_scalar("SELECT version FROM public._sqlx_migrations")
         .fetch_all(&admin)
         .await
         .unwrap();
