@@ -18,9 +18,9 @@ pub(crate) trait Bare {
 const COLUMNS: &str = "version, generation, issuer, subject, sid, access_expires_at, \
                        grant_expires_at, changed_at, purge_at, body";
 
-/// Implements a driver of `sqlx`; the placeholders are what differs, and where the record begins in a row.
+/// Implements a driver of `sqlx`; the placeholders are what differs, how text is kept, and where the record begins in a row.
 macro_rules! sql {
-    ($name:ident, $pool:ty, $at:expr, $fetch:expr, $update:expr) => {
+    ($name:ident, $pool:ty, $text:expr, $at:expr, $fetch:expr, $update:expr) => {
         pub(crate) struct $name {
             pool: $pool,
             fetch: &'static str,
@@ -49,7 +49,7 @@ macro_rules! sql {
                 (
                     row.get($at),
                     row.get($at + 1),
-                    [row.get($at + 2), row.get($at + 3), row.get($at + 4)],
+                    [2, 3, 4].map(|column| $text(row.get($at + column))),
                     [
                         row.get($at + 5),
                         row.get($at + 6),
@@ -87,6 +87,15 @@ macro_rules! sql {
     };
 }
 
+fn identity(text: Option<String>) -> Option<String> {
+    text
+}
+
+/// Text that is kept as bytes.
+fn utf8(bytes: Option<Vec<u8>>) -> Option<String> {
+    bytes.map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
 /// `UPDATE`, with the nth placeholder and what the last column is set to.
 fn update(parameter: fn(usize) -> String, announced: &str, announcement: &str) -> String {
     let columns = COLUMNS.split(", ").map(str::trim).enumerate();
@@ -118,6 +127,7 @@ fn fetch_with_time(now: &str, parameter: fn(usize) -> String) -> String {
 sql!(
     Sqlite,
     SqlitePool,
+    identity,
     0,
     format!(
         "SELECT {COLUMNS} FROM tokenkeep_tokens WHERE owner = ?1 AND client = ?2 AND slot = ?3"
@@ -127,6 +137,7 @@ sql!(
 sql!(
     Postgres,
     PgPool,
+    identity,
     1,
     fetch_with_time(
         "(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT",
@@ -137,6 +148,7 @@ sql!(
 sql!(
     Mysql,
     MySqlPool,
+    utf8,
     1,
     fetch_with_time(
         "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) DIV 1000",
