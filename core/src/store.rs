@@ -125,20 +125,22 @@
 
 mod bytes;
 mod closures;
+mod error;
 mod page;
+mod query;
 mod routed;
 
-use std::{
-    borrow::Cow, error::Error as StdError, fmt, pin::Pin, str::FromStr, sync::Arc, time::Duration,
-};
+use std::{fmt, pin::Pin, str::FromStr, sync::Arc, time::Duration};
 
 /// For implementing the traits of this module.
 pub use async_trait::async_trait;
 pub(crate) use closures::ClosureStore;
+pub use error::StoreError;
+pub use query::{Page, PageOf, TokenQuery, TokenSummary};
 pub(crate) use routed::RoutedStore;
 use tokio_stream::Stream;
 
-use crate::{Error, ErrorCode, Phase, Timestamp, TokenKey};
+use crate::{Timestamp, TokenKey};
 
 /// A shared store.
 pub type DynTokenStore = Arc<dyn TokenStore>;
@@ -503,119 +505,6 @@ impl Capabilities {
     }
 }
 
-/// Which records to find: all given members must fit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TokenQuery {
-    /// The owner column ([`TokenKey::owner_column`]).
-    pub owner: Option<String>,
-    /// The client's name.
-    pub client: Option<String>,
-    /// The issuer.
-    pub issuer: Option<String>,
-    /// The subject.
-    pub subject: Option<String>,
-    /// The provider's session id.
-    pub sid: Option<String>,
-    /// The login's access token expires before this time.
-    pub access_expires_before: Option<Timestamp>,
-    /// Written at or after this time.
-    pub changed_since: Option<Timestamp>,
-}
-
-impl TokenQuery {
-    /// Everything an owner has.
-    #[must_use]
-    pub fn owner(owner: impl Into<String>) -> Self {
-        Self {
-            owner: Some(owner.into()),
-            ..Self::default()
-        }
-    }
-
-    /// Does this record fit? For stores that filter by themselves.
-    #[must_use]
-    pub fn matches(&self, key: &TokenKey, index: &Index) -> bool {
-        fn fits<T: PartialEq + ?Sized>(wanted: Option<&T>, found: Option<&T>) -> bool {
-            wanted.is_none() || wanted == found
-        }
-        fits(self.owner.as_deref(), Some(key.owner_column()))
-            && fits(self.client.as_deref(), Some(key.client()))
-            && fits(self.issuer.as_deref(), index.issuer.as_deref())
-            && fits(self.subject.as_deref(), index.subject.as_deref())
-            && fits(self.sid.as_deref(), index.sid.as_deref())
-            && self
-                .access_expires_before
-                .is_none_or(|before| index.access_expires_at.is_some_and(|at| at < before))
-            && self
-                .changed_since
-                .is_none_or(|since| index.changed_at >= since)
-    }
-}
-
-/// Which page of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Page {
-    /// `next` of the page before; none for the first page.
-    pub after: Option<String>,
-    /// How many rows at most, 0 counting as 1; a store may give fewer.
-    pub limit: u32,
-}
-
-impl Page {
-    /// The first page.
-    #[must_use]
-    pub fn first(limit: u32) -> Self {
-        Self { after: None, limit }
-    }
-
-    /// The page after this one.
-    #[must_use]
-    pub fn after(next: impl Into<String>, limit: u32) -> Self {
-        Self {
-            after: Some(next.into()),
-            limit,
-        }
-    }
-}
-
-/// A page of an answer.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PageOf<T> {
-    /// The rows.
-    pub items: Vec<T>,
-    /// Where the next page begins; none if this is the last. Opaque.
-    pub next: Option<String>,
-}
-
-impl<T> PageOf<T> {
-    /// A page.
-    #[must_use]
-    pub fn new(items: Vec<T>, next: Option<String>) -> Self {
-        Self { items, next }
-    }
-}
-
-/// A record that a query found.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TokenSummary {
-    /// Under which key.
-    pub key: TokenKey,
-    /// What is kept there.
-    pub record: StoredRecord,
-}
-
-impl TokenSummary {
-    /// A record that a query found.
-    #[must_use]
-    pub fn new(key: TokenKey, record: StoredRecord) -> Self {
-        Self { key, record }
-    }
-}
-
 /// The change feed.
 pub type Changes = Pin<Box<dyn Stream<Item = Change> + Send>>;
 
@@ -640,125 +529,4 @@ pub enum Change {
     },
     /// Changes may have been missed: whatever is held of this store is to be verified.
     Gap,
-}
-
-/// Why a store could not do what it was asked.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// Another write came first: read again and decide anew.
-    Conflict,
-    /// This store has no such method; [`Capabilities`] says so.
-    Unsupported {
-        /// The method's name.
-        method: Cow<'static, str>,
-    },
-    /// A stored row cannot be read. It stays as it is.
-    InvalidRow {
-        /// What is wrong with it; free of its contents.
-        reason: Cow<'static, str>,
-    },
-    /// What was asked for can never be done: a page cursor of another store, a generation beyond 2^63. Nothing was
-    /// written.
-    InvalidInput {
-        /// What is wrong with it; free of a record's contents.
-        reason: Cow<'static, str>,
-    },
-    /// The store cannot be used as it is set up: a table or column is missing, a user lacks rights, a file is
-    /// read-only. Nothing was written, and trying again does not help.
-    Misconfigured {
-        /// What to put right.
-        reason: Cow<'static, str>,
-        /// The driver's error. It must not hold contents of a record.
-        source: Option<Box<dyn StdError + Send + Sync>>,
-    },
-    /// The store failed or did not answer; nothing is known of a write. `Display` does not say why: the source does.
-    Unavailable {
-        /// The driver's error. It must not hold contents of a record.
-        source: Box<dyn StdError + Send + Sync>,
-    },
-}
-
-impl StoreError {
-    /// A method that is not there.
-    #[must_use]
-    pub fn unsupported(method: &'static str) -> Self {
-        Self::Unsupported {
-            method: method.into(),
-        }
-    }
-
-    /// A row that cannot be read.
-    #[must_use]
-    pub fn invalid_row(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::InvalidRow {
-            reason: reason.into(),
-        }
-    }
-
-    /// A request that no store of this kind can do.
-    #[must_use]
-    pub fn invalid_input(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::InvalidInput {
-            reason: reason.into(),
-        }
-    }
-
-    /// A store that is set up wrongly.
-    #[must_use]
-    pub fn misconfigured(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::Misconfigured {
-            reason: reason.into(),
-            source: None,
-        }
-    }
-
-    /// A failure of the driver or the server.
-    #[must_use]
-    pub fn other(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self::Unavailable {
-            source: source.into(),
-        }
-    }
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Conflict => f.write_str("another write came first"),
-            Self::Unsupported { method } => write!(f, "the store has no {method}"),
-            Self::InvalidRow { reason } => write!(f, "a stored row cannot be read: {reason}"),
-            Self::InvalidInput { reason } => write!(f, "the store refuses: {reason}"),
-            Self::Misconfigured { reason, .. } => {
-                write!(f, "the store is not set up as it must be: {reason}")
-            }
-            Self::Unavailable { .. } => f.write_str("the store failed or did not answer"),
-        }
-    }
-}
-
-impl StdError for StoreError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        match self {
-            Self::Unavailable { source }
-            | Self::Misconfigured {
-                source: Some(source),
-                ..
-            } => Some(source.as_ref()),
-            _ => None,
-        }
-    }
-}
-
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
-        let code = match &error {
-            StoreError::Unsupported { .. } => ErrorCode::Unsupported,
-            StoreError::InvalidRow { .. } => ErrorCode::InvalidRecord,
-            StoreError::InvalidInput { .. } => ErrorCode::InvalidParameter,
-            StoreError::Misconfigured { .. } => ErrorCode::InvalidConfiguration,
-            StoreError::Conflict | StoreError::Unavailable { .. } => ErrorCode::StoreUnavailable,
-        };
-        Self::new(code, Phase::Store, error.to_string()).with_source(error)
-    }
 }

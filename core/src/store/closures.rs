@@ -133,7 +133,7 @@ fn show_the_same(one: Option<&Token>, other: Option<&Token>) -> bool {
     }
 }
 
-/// Is there anything to write?
+/// Does the table show it already, so that there is nothing to write?
 fn is_written(shown: Option<&Token>, wanted: Option<&Token>) -> bool {
     let plain = |token: &Token| Token {
         generation: 0,

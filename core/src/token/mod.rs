@@ -1,6 +1,7 @@
 //! A token and its secrets, the key it is kept under, and the record with its formats.
 
 mod answer;
+mod header;
 mod key;
 mod record;
 mod secret;
@@ -9,11 +10,10 @@ mod target;
 use std::fmt;
 
 pub(crate) use answer::{TokenAnswer, TokenFailure, Verdict};
+pub(crate) use header::{Attempt, Header, Lease, State};
+pub use header::{GrantId, NeedsLoginCause, Step, TrailEntry};
 pub use key::{Owner, Slot, TokenKey};
-pub(crate) use record::{
-    AccessToken, Attempt, Body, Header, Lease, Payload, Record, Sealing, State,
-};
-pub use record::{GrantId, NeedsLoginCause, Step, TrailEntry};
+pub(crate) use record::{AccessToken, Body, Payload, Record, Sealing};
 pub use secret::Secret;
 use serde::{Deserialize, Serialize};
 pub use target::Target;

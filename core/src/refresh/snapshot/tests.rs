@@ -1,4 +1,4 @@
-use super::*;
+use super::{map::SHARDS, *};
 use crate::{store::Index, token::Header};
 
 const POINT: RefreshPoint = RefreshPoint {

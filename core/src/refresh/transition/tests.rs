@@ -1,5 +1,5 @@
 use super::*;
-use crate::token::{Credential, Target};
+use crate::token::{AccessToken, Attempt, Credential, Lease, NeedsLoginCause, Target};
 
 const LEASE: Duration = Duration::from_secs(30);
 

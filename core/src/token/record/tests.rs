@@ -1,4 +1,5 @@
 use super::*;
+use crate::token::{GrantId, Step, header::TRAIL};
 
 fn key() -> TokenKey {
     TokenKey::new("op", "alice").unwrap()
