@@ -14,8 +14,9 @@ use std::{
     time::Duration,
 };
 
-use tokenkeep::{Clock, MemoryStore, SystemClock, Timestamp, store::TokenStore};
+use tokenkeep::{Clock, MemoryStore, SystemClock, Timestamp, TokenKey, store::*};
 use tokenkeep_testing::conformance::{self, Options, Outcome, Report, Verdict, check_with};
+use tokio_stream::StreamExt;
 
 use crate::kind::Kind;
 
@@ -100,4 +101,90 @@ async fn memory_conforms() {
     let not_shared = Verdict::NotClaimed("shared");
     let mut outcomes = report.outcomes.iter();
     assert!(outcomes.any(|it| it.trial == "processes/insert" && it.verdict == not_shared));
+}
+
+fn key(owner: &str) -> TokenKey {
+    TokenKey::new("client", owner).unwrap()
+}
+
+fn record(generation: u64) -> StoredRecord {
+    let body = b"a body that nobody may see".to_vec();
+    StoredRecord::new(Version::random(), generation, Index::default(), body)
+}
+
+async fn insert(store: &impl UpdateToken, owner: &str) -> StoredRecord {
+    let record = record(1);
+    write(store, owner, &record).await.unwrap();
+    record
+}
+
+async fn write(
+    store: &impl UpdateToken,
+    owner: &str,
+    record: &StoredRecord,
+) -> Result<(), StoreError> {
+    store
+        .update_token(&key(owner), record, Expected::Absent)
+        .await
+}
+
+/// What an error says, to people and to programs: never what a record holds, nor a password.
+#[track_caller]
+fn shown(error: &StoreError) -> String {
+    let shown = format!("{error:?} {error}");
+    for secret in ["nobody may see", "hunter2"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+    shown
+}
+
+#[track_caller]
+fn is_misconfigured<T: std::fmt::Debug>(answer: Result<T, StoreError>, reason: &str) {
+    let error = answer.unwrap_err();
+    shown(&error);
+    assert!(
+        matches!(error, StoreError::Misconfigured { .. }) && error.to_string().contains(reason),
+        "{error:?}"
+    );
+}
+
+async fn next(changes: &mut Changes) -> Change {
+    let next = tokio::time::timeout(Duration::from_secs(30), changes.next()).await;
+    next.expect("a change in time").expect("an open feed")
+}
+
+fn generation(change: &Change) -> Option<u64> {
+    match change {
+        Change::Written { generation, .. } => Some(*generation),
+        _ => None,
+    }
+}
+
+/// The next change that is no gap, and whether there were gaps before it.
+async fn written(changes: &mut Changes) -> (u64, bool) {
+    let mut gap = false;
+    loop {
+        match generation(&next(changes).await) {
+            Some(generation) => return (generation, gap),
+            None => gap = true,
+        }
+    }
+}
+
+#[track_caller]
+fn is_unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
+    let error = answer.unwrap_err();
+    shown(&error);
+    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
+}
+
+/// Runs all of them at once.
+async fn all<F>(callers: impl Iterator<Item = F>)
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let callers: Vec<_> = callers.map(tokio::spawn).collect();
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
 }

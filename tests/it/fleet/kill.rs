@@ -17,7 +17,7 @@ use super::process::{Order, Process, Task};
 use crate::{
     dice::Dice,
     kind::Kind,
-    world::{CLIENT, World, key, refused, soon},
+    world::{CLIENT, World, refused, soon},
 };
 
 const PROCESSES: usize = 8;
@@ -93,15 +93,9 @@ async fn hammer(store: Kind) {
     let world = World::over(Kind::Memory, provider).await;
     let provider = &world.provider;
     let mut order = Order {
-        store: place.url().to_owned(),
-        issuer: provider.issuer().to_owned(),
-        client_id: provider.client_id().to_owned(),
-        client_secret: provider.client_secret().to_owned(),
-        ring: key("a", 7),
         replay: Some(u64::try_from(window.as_millis()).unwrap()),
         request_timeout: u64::try_from(REQUEST.as_millis()).unwrap(),
-        seed: 0,
-        task: Task::Hammer { owners: OWNERS },
+        ..Order::over(&place, provider, Task::Hammer { owners: OWNERS })
     };
     let oauth = order.oauth().await;
     for owner in 0..OWNERS {

@@ -4,13 +4,17 @@ use std::{process::Stdio, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokenkeep::{KeyRing, OAuth, ProviderProfile, Registration, Reuse, SystemClock};
+use tokenkeep_testing::Provider;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
 use super::{kill, race};
-use crate::{kind, world::CLIENT};
+use crate::{
+    kind::{self, Place},
+    world::{CLIENT, key},
+};
 
 /// What turns the test `process` into a process of a fleet.
 const ORDER: &str = "TOKENKEEP_IT_FLEET";
@@ -41,6 +45,21 @@ pub(super) enum Task {
 }
 
 impl Order {
+    /// A task over a place, at a strict provider.
+    pub(super) fn over(place: &Place, provider: &Provider, task: Task) -> Self {
+        Self {
+            store: place.url().to_owned(),
+            issuer: provider.issuer().to_owned(),
+            client_id: provider.client_id().to_owned(),
+            client_secret: provider.client_secret().to_owned(),
+            ring: key("a", 7),
+            replay: None,
+            request_timeout: 10_000,
+            seed: 0,
+            task,
+        }
+    }
+
     pub(super) async fn oauth(&self) -> OAuth {
         let mut profile = ProviderProfile::new();
         if let Some(window) = self.replay {

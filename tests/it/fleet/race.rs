@@ -9,7 +9,7 @@ use super::process::{Order, Process, Task};
 use crate::{
     dice::Dice,
     kind::Kind,
-    world::{World, alice, key, soon, until},
+    world::{World, alice, soon, until},
 };
 
 const GENERATIONS: u64 = 200;
@@ -43,17 +43,7 @@ async fn race(store: Kind) {
     let place = store.place(Arc::new(SystemClock));
     let world = World::over(Kind::Memory, Provider::builder()).await;
     let provider = &world.provider;
-    let mut order = Order {
-        store: place.url().to_owned(),
-        issuer: provider.issuer().to_owned(),
-        client_id: provider.client_id().to_owned(),
-        client_secret: provider.client_secret().to_owned(),
-        ring: key("a", 7),
-        replay: None,
-        request_timeout: 10_000,
-        seed: 0,
-        task: Task::Race { last: 0 },
-    };
+    let mut order = Order::over(&place, provider, Task::Race { last: 0 });
     let oauth = order.oauth().await;
     let grant = world.alice(&oauth).await;
     let first = grant.token().await.unwrap().generation();

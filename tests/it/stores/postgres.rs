@@ -1,15 +1,16 @@
 mod feed;
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
-use tokenkeep::{
-    Clock, PostgresStore, SystemClock, Timestamp, TokenKey, sql::SqlOptions, store::*,
-};
+use tokenkeep::{Clock, PostgresStore, SystemClock, Timestamp, sql::SqlOptions, store::*};
 use tokenkeep_parts::{Kind, Server};
 use tokio_stream::StreamExt;
 
-use super::conforms_on_a_server;
+use super::{
+    all, conforms_on_a_server, generation, insert, is_misconfigured, is_unavailable, key, next,
+    record, shown, write, written,
+};
 
 fn server() -> &'static Server {
     Server::shared(Kind::Postgres)
@@ -42,75 +43,6 @@ async fn user(pool: &PgPool, url: &str, name: &str) -> String {
     let name = format!("{name}_{database}");
     run(pool, format!("CREATE ROLE {name} LOGIN PASSWORD 'hunter2'")).await;
     url.replace("postgres@", &format!("{name}:hunter2@"))
-}
-
-fn key(owner: &str) -> TokenKey {
-    TokenKey::new("client", owner).unwrap()
-}
-
-fn record(generation: u64) -> StoredRecord {
-    let body = b"a body that nobody may see".to_vec();
-    StoredRecord::new(Version::random(), generation, Index::default(), body)
-}
-
-async fn insert(store: &PostgresStore, owner: &str) -> StoredRecord {
-    let record = record(1);
-    write(store, owner, &record).await.unwrap();
-    record
-}
-
-async fn write(
-    store: &PostgresStore,
-    owner: &str,
-    record: &StoredRecord,
-) -> Result<(), StoreError> {
-    let key = key(owner);
-    store.update_token(&key, record, Expected::Absent).await
-}
-
-fn shown(error: &StoreError) -> String {
-    let shown = format!("{error:?} {error}");
-    assert!(!shown.contains("nobody may see"), "{shown}");
-    assert!(!shown.contains("hunter2"), "{shown}");
-    shown
-}
-
-fn is_misconfigured<T: std::fmt::Debug>(answer: Result<T, StoreError>, reason: &str) {
-    let error = answer.unwrap_err();
-    shown(&error);
-    assert!(
-        matches!(error, StoreError::Misconfigured { .. }) && error.to_string().contains(reason),
-        "{error:?}"
-    );
-}
-
-fn is_unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
-    let error = answer.unwrap_err();
-    shown(&error);
-    assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
-}
-
-async fn next(changes: &mut Changes) -> Change {
-    let next = tokio::time::timeout(Duration::from_secs(20), changes.next()).await;
-    next.expect("a change in time").expect("an open feed")
-}
-
-fn generation(change: &Change) -> Option<u64> {
-    match change {
-        Change::Written { generation, .. } => Some(*generation),
-        _ => None,
-    }
-}
-
-/// The next change that is no gap, and whether there were gaps before it.
-async fn written(changes: &mut Changes) -> (u64, bool) {
-    let mut gap = false;
-    loop {
-        match generation(&next(changes).await) {
-            Some(generation) => return (generation, gap),
-            None => gap = true,
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -198,16 +130,6 @@ async fn keys_are_bytes_whatever_the_default_collation_folds() {
         .unwrap()
     };
     assert_eq!(collations, ["C"], "every text column is pinned");
-}
-
-async fn all<F>(callers: impl Iterator<Item = F>)
-where
-    F: Future<Output = Result<(), StoreError>> + Send + 'static,
-{
-    let callers: Vec<_> = callers.map(tokio::spawn).collect();
-    for caller in callers {
-        caller.await.unwrap().unwrap();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

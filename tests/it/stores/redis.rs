@@ -11,7 +11,7 @@ use redis::{Client, Value, aio::MultiplexedConnection};
 use tokenkeep::{RedisStore, TokenKey, redis::RedisOptions, store::*};
 use tokenkeep_parts::{Kind, Server};
 
-use super::conforms_on_a_server;
+use super::{conforms_on_a_server, insert, is_misconfigured, key, next, record};
 
 /// A database of its own on the server that all tests share.
 struct Database {
@@ -85,34 +85,6 @@ impl Raw {
         }
         entries
     }
-}
-
-fn key(owner: &str) -> TokenKey {
-    TokenKey::new("client", owner).unwrap()
-}
-
-fn record(generation: u64) -> StoredRecord {
-    let body = b"a body that nobody may see".to_vec();
-    StoredRecord::new(Version::random(), generation, Index::default(), body)
-}
-
-async fn insert(store: &RedisStore, owner: &str) -> StoredRecord {
-    let record = record(1);
-    store
-        .update_token(&key(owner), &record, Expected::Absent)
-        .await
-        .unwrap();
-    record
-}
-
-#[track_caller]
-fn is_misconfigured<T: std::fmt::Debug>(answer: Result<T, StoreError>, reason: &str) {
-    let error = answer.unwrap_err();
-    assert!(
-        matches!(error, StoreError::Misconfigured { .. }) && error.to_string().contains(reason),
-        "{error:?}"
-    );
-    assert!(!format!("{error:?}").contains("nobody may see"));
 }
 
 #[track_caller]
@@ -232,7 +204,7 @@ async fn two_prefixes_and_two_databases_do_not_see_each_other() {
         assert!(found.unwrap().items.is_empty());
         assert_eq!(other.take("space", "id").await.unwrap(), None);
         insert(other, "b").await;
-        match feed::next(feed).await {
+        match next(feed).await {
             Change::Written { key: changed, .. } => assert_eq!(changed, key("b")),
             Change::Gap => panic!("a gap"),
             _ => unreachable!(),

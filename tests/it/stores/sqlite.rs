@@ -5,10 +5,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteSynchronous},
 };
 use tempfile::TempDir;
-use tokenkeep::{Clock, SqliteStore, Timestamp, TokenKey, sql::SqlOptions, store::*};
+use tokenkeep::{Clock, SqliteStore, Timestamp, sql::SqlOptions, store::*};
 use tokio_stream::StreamExt;
 
-use super::{Ahead, all_passed, conforms};
+use super::{Ahead, all_passed, conforms, generation, insert, is_misconfigured, key, next, record};
 use crate::kind::Kind;
 
 /// A folder with a database of its own.
@@ -53,33 +53,6 @@ async fn run(pool: &SqlitePool, sql: impl Into<String>) {
         .execute(pool)
         .await
         .unwrap();
-}
-
-fn key(owner: &str) -> TokenKey {
-    TokenKey::new("client", owner).unwrap()
-}
-
-fn record(generation: u64) -> StoredRecord {
-    let body = b"a body that nobody may see".to_vec();
-    StoredRecord::new(Version::random(), generation, Index::default(), body)
-}
-
-async fn insert(store: &SqliteStore, owner: &str) -> StoredRecord {
-    let record = record(1);
-    store
-        .update_token(&key(owner), &record, Expected::Absent)
-        .await
-        .unwrap();
-    record
-}
-
-fn is_misconfigured<T: std::fmt::Debug>(answer: Result<T, StoreError>, reason: &str) {
-    let error = answer.unwrap_err();
-    assert!(
-        matches!(error, StoreError::Misconfigured { .. }) && error.to_string().contains(reason),
-        "{error:?}"
-    );
-    assert!(!format!("{error:?}").contains("nobody may see"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -390,19 +363,6 @@ async fn a_generation_without_a_column_is_refused() {
         matches!(write, Err(StoreError::InvalidInput { .. })),
         "{write:?}"
     );
-}
-
-async fn next(changes: &mut Changes) -> Change {
-    let wait = Duration::from_secs(10);
-    let next = tokio::time::timeout(wait, changes.next()).await;
-    next.expect("a change in time").expect("an open feed")
-}
-
-fn generation(change: &Change) -> Option<u64> {
-    match change {
-        Change::Written { generation, .. } => Some(*generation),
-        _ => None,
-    }
 }
 
 #[tokio::test]

@@ -269,17 +269,14 @@ async fn connections_that_go_nowhere_are_replaced() {
         .unwrap();
     let mut changes = store.changes(None).await.unwrap();
     let record = insert(&store, "a").await;
-    assert!(matches!(
-        feed::next(&mut changes).await,
-        Change::Written { .. }
-    ));
+    assert!(matches!(next(&mut changes).await, Change::Written { .. }));
     way.silence();
     is_unavailable(store.fetch_token(&key("a")).await, "did not answer in time");
     assert_eq!(
         store.fetch_token(&key("a")).await.unwrap().record,
         Some(record)
     );
-    assert_eq!(feed::next(&mut changes).await, Change::Gap);
+    assert_eq!(next(&mut changes).await, Change::Gap);
     insert(&store, "b").await;
-    while feed::next(&mut changes).await == Change::Gap {}
+    while next(&mut changes).await == Change::Gap {}
 }

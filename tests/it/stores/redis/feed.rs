@@ -4,15 +4,8 @@ use std::time::Duration;
 
 use tokenkeep::store::*;
 use tokenkeep_parts::{Kind, Server};
-use tokio_stream::StreamExt;
 
 use super::*;
-
-pub(super) async fn next(changes: &mut Changes) -> Change {
-    let wait = Duration::from_secs(30);
-    let next = tokio::time::timeout(wait, changes.next()).await;
-    next.expect("a change in time").expect("an open feed")
-}
 
 /// The next change that is no gap; how many gaps came before.
 async fn written(changes: &mut Changes) -> (u64, usize) {
