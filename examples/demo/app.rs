@@ -1,7 +1,5 @@
 //! The application: its routes, and what they answer.
 
-use std::time::Duration;
-
 use axum::{
     Json, Router,
     extract::{FromRef, State},
@@ -163,15 +161,4 @@ async fn file(media_type: &'static str, text: &'static str) -> impl IntoResponse
         (header::CACHE_CONTROL, "no-cache"),
     ];
     (headers, text)
-}
-
-/// Removes what is over, now and then.
-pub(crate) async fn keep_tidy(oauth: OAuth) {
-    let mut hourly = tokio::time::interval(Duration::from_secs(3600));
-    loop {
-        hourly.tick().await;
-        if let Err(error) = oauth.purge(1000).await {
-            tracing::warn!(%error, "nothing is tidied up");
-        }
-    }
 }

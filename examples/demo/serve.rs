@@ -12,12 +12,12 @@ use axum::{Router, extract::Request, middleware};
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use tokenkeep::OAuth;
 use tokio::task::JoinHandle;
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::{
     answer,
-    app::{App, keep_tidy, router},
+    app::{App, router},
     setup::Failure,
 };
 
@@ -35,7 +35,6 @@ pub(crate) struct Server {
 struct Opened {
     oauth: OAuth,
     router: Router,
-    tidying: AbortOnDropHandle<()>,
 }
 
 pub(crate) fn start(listener: TcpListener, tls: Option<RustlsConfig>) -> Result<Server, Failure> {
@@ -80,7 +79,6 @@ impl Server {
         let _ = self.opened.set(Opened {
             oauth: oauth.clone(),
             router: router(app),
-            tidying: AbortOnDropHandle::new(tokio::spawn(keep_tidy(oauth.clone()))),
         });
     }
 
@@ -94,7 +92,6 @@ impl Server {
         let Some(opened) = self.opened.get() else {
             return Ok(());
         };
-        opened.tidying.abort();
         let left = opened.oauth.drain(PATIENCE).await?;
         if left > 0 {
             tracing::warn!(left, "refreshes are still under way");
