@@ -14,7 +14,7 @@ use super::{
     history::ROLLBACK,
     oracle::{self, Evidence},
     point::{Act, Effect, FaultPoint, Promise},
-    probe::{Hints, Probe},
+    probe::{Hints, Probe, Seam},
     process::Process,
     scenario::Scene,
     stage::key_of_alice,
@@ -236,6 +236,7 @@ impl Scene {
                 .sum(),
             refused: all().map(of(|probe| &probe.refused)).sum(),
             got: &self.got,
+            looked_apart: self.plan.seam == Seam::Read && self.effect == Effect::Delay,
             spends: self.stage.world.provider.max_spends(),
             // The answer of a grant that was logged out or replaced meanwhile may end up nowhere.
             may_be_dropped: u64::from(matches!(self.plan.act, Act::LogOut | Act::LogIn)),
