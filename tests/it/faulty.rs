@@ -5,7 +5,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -128,6 +128,7 @@ struct State {
     calls: Mutex<HashMap<Method, u64>>,
     feeds: watch::Sender<u64>,
     broken: watch::Sender<u64>,
+    repeats_pages: AtomicBool,
     capabilities: Mutex<Capabilities>,
 }
 
@@ -150,6 +151,7 @@ impl Faulty {
                 calls: Mutex::default(),
                 feeds: watch::Sender::new(0),
                 broken: watch::Sender::new(0),
+                repeats_pages: AtomicBool::new(false),
                 capabilities: Mutex::new(capabilities),
             }),
             time: Arc::default(),
@@ -214,6 +216,11 @@ impl Faulty {
     /// Ends all feeds that are followed now.
     pub(crate) fn break_feed(&self) {
         self.state.broken.send_modify(|broken| *broken += 1);
+    }
+
+    /// From now on there is always a next page, and it is the same one.
+    pub(crate) fn repeat_pages(&self) {
+        self.state.repeats_pages.store(true, Ordering::SeqCst);
     }
 
     /// Hides what the store can do.
@@ -345,8 +352,18 @@ impl TokenStore for Faulty {
         query: &TokenQuery,
         page: Page,
     ) -> Result<PageOf<TokenSummary>, StoreError> {
-        self.call(Method::Find, self.inner.find_tokens(query, page))
-            .await
+        let repeats = self.state.repeats_pages.load(Ordering::SeqCst);
+        let page = if repeats {
+            Page::first(page.limit)
+        } else {
+            page
+        };
+        let found = self.inner.find_tokens(query, page);
+        let mut found = self.call(Method::Find, found).await?;
+        if repeats {
+            found.next = Some("the same".to_owned());
+        }
+        Ok(found)
     }
 
     async fn purge_tokens(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

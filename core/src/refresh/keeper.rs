@@ -556,15 +556,20 @@ impl Keeper {
             .await;
     }
 
-    /// A page of records.
+    /// A page of records. A store that gives the same page again would keep whoever goes through all of them for ever.
     pub(crate) async fn find(
         &self,
         query: &TokenQuery,
         page: Page,
     ) -> Result<PageOf<TokenSummary>> {
-        Ok(self
+        let after = page.after.clone();
+        let found = self
             .within("find", self.0.store.find_tokens(query, page))
-            .await?)
+            .await?;
+        if after.is_some() && found.next == after {
+            return Err(StoreError::other("the store lists the same page again and again").into());
+        }
+        Ok(found)
     }
 
     /// Removes what is over.

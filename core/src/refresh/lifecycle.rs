@@ -23,8 +23,8 @@ impl Keeper {
         Ok(self.load(key, &entry).await?.0.record)
     }
 
-    /// Keeps a login, unless its owner is [forgotten](Self::forget) meanwhile. If somebody else logs in or out at the same moment, theirs stays, and the new refresh token ends
-    /// up nowhere (rule 11).
+    /// Keeps a login, unless its owner is [forgotten](Self::forget) meanwhile. If somebody else logs in or out at the same
+    /// moment, theirs stays, and the new refresh token ends up nowhere (rule 11).
     pub(crate) async fn keep_login(
         &self,
         key: &TokenKey,

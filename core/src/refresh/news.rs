@@ -177,7 +177,8 @@ impl Keeper {
         }
     }
 
-    /// Begins what goes on in the background: follows the store's change feed, from the first use inside a runtime until the registry is dropped.
+    /// Begins what goes on in the background: follows the store's change feed, from the first use inside a runtime until
+    /// the registry is dropped.
     pub(crate) fn start_feed(&self) {
         self.start_upkeep();
         if !self.0.store.capabilities().changes

@@ -19,7 +19,7 @@ use super::{
     transition::{self, Line, Move},
 };
 use crate::{
-    Error, ErrorCode, Phase, Result, measure,
+    Error, ErrorCode, Phase, Result, TokenKey, measure,
     store::{Page, TokenQuery, TokenSummary},
     token::{Body, Record},
 };
@@ -230,9 +230,7 @@ impl Keeper {
             .unwrap_or_default()
     }
 
-    async fn reseal_one(&self, summary: TokenSummary) -> Result<Outcome> {
-        let key = summary.key;
-        let record = Record::survey(&key, summary.record, &self.0.sealing)?;
+    async fn reseal_one(&self, key: &TokenKey, record: Record) -> Result<Outcome> {
         let newest = self.sealing_key_id();
         let newest = Some(newest.as_str());
         let current = |record: &Record| record.body == Body::Empty || record.sealed_by() == newest;
@@ -244,7 +242,7 @@ impl Keeper {
         }
         // Of whatever is there now: between two looks it may be refreshed, or a login may take its place.
         let done = self
-            .transact(&key, Announce::Lease, |row, now| match row {
+            .transact(key, Announce::Lease, |row, now| match row {
                 Some(row) if !current(row) => transition::reseal(Some(row), Line::of(row), now),
                 _ => Move::Stay(false),
             })
@@ -336,9 +334,14 @@ impl Pass {
             let ring = keeper.0.sealing.ring.as_ref();
             ring.is_some_and(|ring| ring.current().key_ids().any(|known| known == id))
         };
-        let sealed_by = Record::survey(&summary.key, summary.record.clone(), &keeper.0.sealing)
-            .map(|record| record.sealed_by().unwrap_or_default().to_owned());
-        match keeper.reseal_one(summary).await {
+        let record = Record::survey(&summary.key, summary.record, &keeper.0.sealing);
+        let id = |record: &Record| record.sealed_by().unwrap_or_default().to_owned();
+        let sealed_by = record.as_ref().ok().map(id);
+        let outcome = match record {
+            Ok(record) => keeper.reseal_one(&summary.key, record).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
             Ok(Outcome::Resealed) => {
                 measure::resealed("resealed");
                 report.resealed += 1;
@@ -359,8 +362,8 @@ impl Pass {
                 measure::resealed("failed");
                 report.failed += 1;
                 match sealed_by {
-                    Ok(id) => *report.left.entry(id).or_default() += 1,
-                    Err(_) => report.unreadable += 1,
+                    Some(id) => *report.left.entry(id).or_default() += 1,
+                    None => report.unreadable += 1,
                 }
             }
         }

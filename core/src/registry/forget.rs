@@ -17,7 +17,8 @@ impl OAuth {
     /// default account, and every other one that this process has used, by `delete_token`; and the hook
     /// [`after_logout`](crate::Hook::after_logout) is called for each grant, and for the default account of every other
     /// client, to clear an [old table](crate::OAuthBuilder::on_missing) and mirrored columns: no tombstone would stand in its
-    /// way. What fails of it is in the answer, by its key. Of a [`ClientSource`](crate::ClientSource)'s clients only what the store holds is known.
+    /// way. What fails of it is in the answer, by its key. Of a [`ClientSource`](crate::ClientSource)'s clients only what the
+    /// store holds is known.
     ///
     /// A login that begins later is a new one. Close that door first: delete the user, or refuse in
     /// [`before_login_kept`](crate::Hook::before_login_kept). The same goes for whatever [adopts](Self::adopt) tokens.

@@ -94,10 +94,11 @@ async fn everything_of_an_owner_ends_in_the_whole_fleet_and_is_removed_at_once()
         nothing_is_kept_of_alice(world, &oauth).await;
         assert!(oauth.grants("alice").await.unwrap().is_empty());
         assert!(oauth.session(&browser).await.unwrap().is_none());
-        // A feed that is polled may come too late for the rows themselves, and then it says so.
+        // MariaDB's feed reads the rows themselves: it may come too late for them, and then it says so.
+        let may_miss = world.kind == Kind::MariaDb;
         loop {
             let update = next(&mut updates).await;
-            if ["logged_out", "resync"].contains(&update.kind()) {
+            if update.kind() == "logged_out" || (may_miss && update.kind() == "resync") {
                 break;
             }
         }

@@ -262,3 +262,14 @@ async fn an_access_token_that_lasts_leaves_no_refresh_token_idle() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_store_that_repeats_its_pages_keeps_nobody_for_ever() {
+    let world = World::new().await;
+    let oauth = keeper(&world, &world.store, Upkeep::none());
+    world.log_in(&oauth, "alice").await;
+    oauth.keep_alive(CLIENT).await.unwrap();
+    world.store.repeat_pages();
+    let passed = crate::world::soon(oauth.keep_alive(CLIENT)).await;
+    refused(passed, ErrorCode::StoreUnavailable);
+}

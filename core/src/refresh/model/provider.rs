@@ -22,7 +22,7 @@ impl Setup {
         decide::replays(self.profile, since, now)
     }
 
-    /// The lease is the process's: does it send, or leave the token alone for now?
+    /// The lease is the process's: does it send, or leave the token alone until its access token is nearly over?
     pub(super) fn granted(&self, state: &mut State, p: usize) {
         let row = state.row.expect("it was just written");
         let process = &mut state.processes[p];

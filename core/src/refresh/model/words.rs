@@ -41,7 +41,7 @@ pub(super) fn step(told: &Told) -> String {
             (Reply::Good, _) => format!("{name} gets the answer"),
             (Reply::InvalidGrant, _) => format!("{name} gets `invalid_grant`"),
             (_, At::Ready) => format!("{name} tries once more"),
-            _ => format!("{name} gives up for now"),
+            _ => format!("{name} gives up, and may begin again"),
         },
         Event::Lose { .. } => format!("the answer to {name} is lost"),
         Event::Revoke { .. } => {

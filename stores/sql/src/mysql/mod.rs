@@ -33,10 +33,10 @@ macro_rules! now {
     };
 }
 const NOW: &str = now!();
+const NOW_IN_MILLIS: &str = concat!(now!(), " DIV 1000");
+
 /// In milliseconds.
 const YEAR: i64 = 365 * 24 * 3600 * 1000;
-
-const NOW_IN_MILLIS: &str = concat!(now!(), " DIV 1000");
 
 const FORM: Form = Form {
     parameter: |_| "?".to_owned(),

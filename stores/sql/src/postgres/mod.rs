@@ -64,9 +64,9 @@ impl Dialect for Postgres {
 /// * **Changes**: a trigger sends a `NOTIFY` in the transaction of the write, also for statements of other programs on
 ///   the table. [`changes`](TokenStore::changes) listens on a connection of its own beside the pool, looks every 2 s
 ///   whether it still lives, and connects again when it does not; whatever may have been missed is a gap. `NOTIFY` has
-///   no history, so a feed that is opened with a cursor begins with a gap. PostgreSQL serialises the commits that notify somebody, within all of the
-///   server, so that there are as many a second as the disk syncs, one after the other: 300 to 700 where 16 writers
-///   without a feed did 6,000. Writes that only take a lease notify nobody.
+///   no history, so a feed that is opened with a cursor begins with a gap. PostgreSQL serialises the commits that notify
+///   somebody, within all of the server, so that there are as many a second as the disk syncs, one after the other: 300
+///   to 700 where 16 writers without a feed did 6,000. Writes that only take a lease notify nobody.
 /// * **PgBouncer** in transaction mode must carry prepared statements (1.21 or later, `max_prepared_statements`), and
 ///   cannot carry `LISTEN`: give the feed the server's own address by [`SqlOptions::listen_url`]. A feed that does not
 ///   hear the store is an error when it is opened.
