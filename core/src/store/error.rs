@@ -10,7 +10,7 @@ use crate::{Error, ErrorCode, Phase};
 pub enum StoreError {
     /// Another write came first: read again and decide anew.
     Conflict,
-    /// This store has no such method; [`Capabilities`] says so.
+    /// This store has no such method; [`Capabilities`](super::Capabilities) says so.
     Unsupported {
         /// The method's name.
         method: Cow<'static, str>,
