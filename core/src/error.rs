@@ -2,6 +2,10 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
+pub use self::code::ErrorCode;
+
+mod code;
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -103,95 +107,6 @@ phases! {
     Logout "logout" "Logging out.",
     Store "store" "Reading or writing the token store.",
     Session "session" "Reading a session or a request's proof that it comes from our own page.",
-}
-
-/// How an HTTP answer for an error is classed; the web hooks answer with it.
-macro_rules! codes {
-    ($($variant:ident $name:literal $status:literal $doc:literal,)*) => {
-        /// What went wrong, as a stable code.
-        ///
-        /// | code | HTTP status | meaning |
-        /// |---|---|---|
-        $(#[doc = concat!("| `", $name, "` | ", stringify!($status), " | ", $doc, " |")])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[non_exhaustive]
-        pub enum ErrorCode { $(#[doc = $doc] $variant,)* }
-
-        impl ErrorCode {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The stable name, in snake case.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-
-            /// The HTTP status that fits: 400 what the browser brought, 401 sign in (again), 403, 404, 409,
-            /// 502 what the provider did, 503 the store, 500 our own configuration.
-            #[must_use]
-            pub fn http_status(self) -> u16 {
-                match self { $(Self::$variant => $status,)* }
-            }
-        }
-    };
-}
-
-codes! {
-    InvalidConfiguration "invalid_configuration" 500 "A setting or registration is missing, unreadable or contradicts another",
-    MissingStore "missing_store" 500 "`build()` without a token store",
-    KeyRingRequired "key_ring_required" 500 "A store that leaves the process without a key ring",
-    NotInitialized "not_initialized" 500 "A handle was used before `init`",
-    Unsupported "unsupported" 500 "The store or the provider cannot do what was asked for",
-    UnknownClient "unknown_client" 404 "No client is registered by that name",
-    InvalidKey "invalid_key" 400 "A client, owner or slot name is empty, longer than 255 bytes or has control characters",
-    InvalidToken "invalid_token" 400 "A token given to us is empty or has control characters",
-    InvalidReturnTo "invalid_return_to" 400 "A return-to address outside the application's own origin",
-    MissingParameter "missing_parameter" 400 "A required parameter is absent",
-    InvalidParameter "invalid_parameter" 400 "A parameter is doubled, oversized, unreadable or contradicts another",
-    StateMismatch "state_mismatch" 400 "The state belongs to no login of this browser and client, or was used already",
-    FlowExpired "flow_expired" 400 "The login took longer than it may",
-    IssuerMismatch "issuer_mismatch" 502 "Metadata, an authorization response or an ID token name another issuer",
-    AccessDenied "access_denied" 403 "The user or the provider refused",
-    ProviderError "provider_error" 502 "The provider answered with an error or with something unreadable",
-    ProviderUnavailable "provider_unavailable" 502 "The provider could not be reached, or did not answer in time",
-    InvalidMetadata "invalid_metadata" 502 "The provider's metadata cannot be used",
-    MissingIdToken "missing_id_token" 502 "`openid` was asked for and no ID token came",
-    InvalidIdToken "invalid_id_token" 502 "An ID token is malformed, expired, from the future, or of another kind",
-    InvalidSignature "invalid_signature" 502 "A signature does not verify",
-    InvalidAudience "invalid_audience" 502 "An ID token is meant for another client",
-    InvalidNonce "invalid_nonce" 502 "An ID token was not issued for this login",
-    InvalidHash "invalid_hash" 502 "`at_hash` or `c_hash` does not fit the token or code beside it",
-    MissingClaim "missing_claim" 502 "A required claim is absent",
-    UnsupportedAlgorithm "unsupported_algorithm" 502 "An algorithm that is not allowed for this client",
-    MissingKey "missing_key" 502 "The provider publishes no key for this signature",
-    SubjectMismatch "subject_mismatch" 502 "Userinfo or a refreshed ID token is about somebody else",
-    IdentityChanged "identity_changed" 401 "A refresh answered with another identity; the user must log in again",
-    OwnerUnknown "owner_unknown" 502 "The login names nobody, and no owner mapping was given",
-    OwnerRefused "owner_refused" 403 "The application refused the login",
-    OwnerMissing "owner_missing" 500 "A call without a token: nobody said whose it is",
-    UserChanged "user_changed" 409 "Another user is signed in by now",
-    NotSignedIn "not_signed_in" 401 "There is no valid session",
-    CsrfMismatch "csrf_mismatch" 403 "The request does not prove that it comes from the application's own page",
-    LoginRequired "login_required" 401 "No usable token is kept; the user must log in (again)",
-    TokenRejected "token_rejected" 401 "The API refuses the token, and a refresh did not help",
-    InsufficientScope "insufficient_scope" 403 "The API wants a scope that the token lacks (RFC 6750)",
-    StepUpRequired "step_up_required" 401 "The API wants a stronger or fresher authentication (RFC 9470)",
-    ForeignOrigin "foreign_origin" 400 "An address outside the client's allowed origins; no token is sent there",
-    RequestFailed "request_failed" 502 "An API could not be reached",
-    RefreshUnavailable "refresh_unavailable" 502 "The token expired and cannot be renewed at this moment",
-    KeyMissing "key_missing" 503 "The key ring lacks the key that sealed this record",
-    InvalidRecord "invalid_record" 503 "A stored record cannot be read; it is left as it is",
-    UnsupportedFormat "unsupported_format" 503 "A stored record was written by a newer major version",
-    StoreUnavailable "store_unavailable" 503 "The token store failed or did not answer",
-    InvalidLogoutToken "invalid_logout_token" 400 "A logout token that does not pass its checks",
-    Internal "internal" 500 "A defect of tokenkeep itself",
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }
 
 impl fmt::Display for Phase {
@@ -307,6 +222,12 @@ impl Error {
         &self.0.message
     }
 
+    /// What a developer or operator can change about it, in a sentence or two: [`ErrorCode::help`].
+    #[must_use]
+    pub fn help(&self) -> &'static str {
+        self.0.code.help()
+    }
+
     /// What the application should do.
     #[must_use]
     pub fn action(&self) -> &Action {
@@ -378,7 +299,7 @@ impl fmt::Debug for Error {
                 write!(f, ": {error}")?;
                 source = error.source();
             }
-            return Ok(());
+            return write!(f, "\nhelp: {}", self.help());
         }
         f.debug_struct("Error")
             .field("code", &self.0.code)

@@ -9,6 +9,9 @@ fn codes_and_phases_have_names_of_their_own() {
     assert_eq!(names.len(), count);
     for code in ErrorCode::ALL {
         assert!((400..=503).contains(&code.http_status()), "{code}");
+        let help = code.help();
+        let is_sentence = help.starts_with(char::is_uppercase) && help.ends_with('.');
+        assert!(is_sentence && help.len() > 25, "{code}: {help}");
     }
 }
 
@@ -23,7 +26,8 @@ fn what_main_returns_prints_as_a_sentence_with_its_causes() {
     .with_source("connection refused");
     assert_eq!(
         format!("{error:?}"),
-        "store_unavailable (client \"op\", store): the store is away: connection refused"
+        "store_unavailable (client \"op\", store): the store is away: connection refused\nhelp: Try again later; if it lasts, \
+         check the store's address, credentials, table and load."
     );
     assert!(format!("{error:#?}").contains("action: Retry"));
 }

@@ -14,7 +14,7 @@ use crate::{SetCookies, page};
 /// A result of a handler.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// [`tokenkeep_core::Error`] as an answer: a fitting status, and `{error, phase, client, message, action, retry_after?,
+/// [`tokenkeep_core::Error`] as an answer: a fitting status, and `{error, phase, client, message, action, help, retry_after?,
 /// connect_url?}` as JSON, or a page for people where the request is known to want one.
 ///
 /// The core's error stands in the response's extensions as `Arc<tokenkeep_core::Error>`, so that a layer of the
@@ -46,7 +46,7 @@ impl Error {
         self
     }
 
-    /// The JSON of an error: `{error, phase, client, message, action, retry_after?, connect_url?}`.
+    /// The JSON of an error: `{error, phase, client, message, action, help, retry_after?, connect_url?}`.
     #[must_use]
     pub fn json(error: &core::Error) -> Value {
         let mut body = json!({
@@ -55,6 +55,7 @@ impl Error {
             "client": error.client(),
             "message": page::message(error),
             "action": error.action().as_str(),
+            "help": error.help(),
         });
         if let Some(wait) = error.retry_after() {
             body["retry_after"] = wait.as_secs_f64().ceil().into();
@@ -116,7 +117,7 @@ impl IntoResponse for Error {
         let status = StatusCode::from_u16(self.error.code().http_status())
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
-            tracing::warn!(error = %self.error, "answered with an error");
+            tracing::warn!(error = %self.error, help = self.error.help(), "answered with an error");
         } else {
             tracing::debug!(error = %self.error, "answered with an error");
         }
