@@ -1,0 +1,130 @@
+//! The checks, and what stands in their place when they are taken out.
+
+use std::fmt;
+
+use crate::tables::GROUPS;
+
+/// A check in the source.
+#[derive(Clone, Copy)]
+pub(crate) struct Check {
+    /// What it refuses.
+    pub(crate) name: &'static str,
+    pub(crate) file: &'static str,
+    /// The text that is taken out; it stands in the file once.
+    pub(crate) text: &'static str,
+    /// What stands there instead.
+    pub(crate) instead: &'static str,
+    pub(crate) part: Part,
+}
+
+/// The checks of one file.
+pub(crate) struct Group {
+    pub(crate) file: &'static str,
+    pub(crate) part: Part,
+    /// Name, text, and what stands there instead.
+    pub(crate) checks: &'static [(&'static str, &'static str, &'static str)],
+}
+
+/// Which tests should miss it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Unit tests of `core/src/openid`.
+    Openid,
+    /// Unit tests of `core/src/client`.
+    Client,
+    /// Integration tests of logins and logouts.
+    Login,
+}
+
+impl Part {
+    /// For `cargo test`.
+    pub(crate) fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Openid => &["-p", "tokenkeep-core", "--lib", "openid::"],
+            Self::Client => &["-p", "tokenkeep-core", "--lib", "client::"],
+            Self::Login => &[
+                "-p",
+                "tokenkeep-it",
+                "--test",
+                "it",
+                "--",
+                "login",
+                "logout",
+                "routes",
+            ],
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cargo test {}", self.arguments().join(" "))
+    }
+}
+
+impl Check {
+    /// The file's text without the check; none if it is not there once.
+    pub(crate) fn taken_out_of(&self, whole: &str) -> Option<String> {
+        let (before, after) = whole.split_once(self.text)?;
+        if after.contains(self.text) {
+            return None;
+        }
+        Some([before, self.instead, after].concat())
+    }
+}
+
+/// The parts that these checks belong to.
+pub(crate) fn parts(checks: &[Check]) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for check in checks {
+        if !parts.contains(&check.part) {
+            parts.push(check.part);
+        }
+    }
+    parts
+}
+
+/// Every check.
+pub(crate) fn checks() -> impl Iterator<Item = Check> {
+    GROUPS.iter().flat_map(|group| {
+        group.checks.iter().map(|&(name, text, instead)| Check {
+            name,
+            file: group.file,
+            text,
+            instead,
+            part: group.part,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::work::project;
+
+    #[test]
+    fn every_check_of_the_list_stands_in_the_source_once() {
+        for check in checks() {
+            let whole = fs::read_to_string(project().join(check.file)).unwrap();
+            let without = check.taken_out_of(&whole);
+            let without = without.unwrap_or_else(|| {
+                panic!(
+                    "{} has not once what the list takes out for {:?}: {:?}",
+                    check.file, check.name, check.text
+                )
+            });
+            assert_ne!(without, whole, "{}", check.name);
+        }
+    }
+
+    #[test]
+    fn names_tell_the_checks_apart() {
+        let mut names: Vec<_> = checks().map(|check| (check.file, check.name)).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,609 @@
+//! What stands in the source, and what stands there when a check is taken out. The text of a check must be in its file once.
+
+use crate::list::{Group, Part};
+
+/// Every group of checks.
+pub(crate) const GROUPS: &[Group] = &[
+    ID_TOKEN, JSON, KEYS, JWK, DISCOVERY, USERINFO, CALLBACK, FLOW, ADDRESSES, LOGIN, SESSION,
+    LOGOUT,
+];
+
+/// The ID token: OpenID Connect Core section 3.1.3.7 and RFC 8725.
+const ID_TOKEN: Group = Group {
+    file: "core/src/openid/id_token.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "an ID token over 64 KiB",
+            "if raw.len() > MAX_LEN {",
+            "if false {",
+        ),
+        (
+            "an encrypted token in three parts",
+            "if header.is_encrypted {",
+            "if false {",
+        ),
+        (
+            "critical extensions (crit)",
+            "if header.has_critical {",
+            "if false {",
+        ),
+        (
+            "another kind of token (typ)",
+            "if !header.is_plain_token() || header.cty.is_some() {",
+            "if header.cty.is_some() {",
+        ),
+        (
+            "a token in a token (cty)",
+            "if !header.is_plain_token() || header.cty.is_some() {",
+            "if !header.is_plain_token() {",
+        ),
+        (
+            "an algorithm that is not allowed",
+            "        .filter(|algorithm| rules.algorithms.contains(*algorithm))\n",
+            "",
+        ),
+        (
+            "a wrong signature by a public key",
+            "Err(Mismatch::Signature) => Err(wrong_signature()),",
+            "Err(Mismatch::Signature) => Ok(algorithm),",
+        ),
+        (
+            "a wrong signature by the client secret",
+            "            &signature,\n        ) {",
+            "            &signature,\n        ) || !rules.client_id.is_empty() {",
+        ),
+        (
+            "a logout token",
+            "if payload.is_logout_token {",
+            "if false {",
+        ),
+        (
+            "another issuer (iss)",
+            "if !rules.issuer.accepts(issuer) {",
+            "if false {",
+        ),
+        (
+            "another client (aud)",
+            "if !audience.contains(client_id) {",
+            "if false {",
+        ),
+        (
+            "another authorized party (azp)",
+            "Some(party) if party != client_id => {",
+            "Some(party) if party.is_empty() => {",
+        ),
+        (
+            "a further audience",
+            "if !is_authorized && !audience.iter().all(is_trusted) {",
+            "if false && !audience.iter().all(is_trusted) {",
+        ),
+        (
+            "an expired token (exp)",
+            "if now >= expires_at + leeway {",
+            "if false {",
+        ),
+        (
+            "the very second of the end",
+            "if now >= expires_at + leeway {",
+            "if now > expires_at + leeway {",
+        ),
+        (
+            "a token from the future (iat)",
+            "if issued_at > now + leeway {",
+            "if false {",
+        ),
+        (
+            "a token that is not valid yet (nbf)",
+            ".is_some_and(|not_before| not_before > now + leeway)",
+            ".is_some_and(|not_before| not_before > now + leeway && false)",
+        ),
+        (
+            "another nonce",
+            "Some(nonce) if are_equal(nonce, expected) => Ok(()),",
+            "Some(nonce) if are_equal(nonce, nonce) || expected.is_empty() => Ok(()),",
+        ),
+        (
+            "no nonce where one was sent",
+            "None if !is_required => Ok(()),",
+            "None if !is_required || expected.len() > 1 => Ok(()),",
+        ),
+        (
+            "no subject (sub)",
+            "        .filter(|subject| !subject.is_empty())\n",
+            "",
+        ),
+        (
+            "a subject that is too long or unprintable",
+            "if is_unfit(subject) || payload.sid.as_deref().is_some_and(is_unfit) {",
+            "if payload.sid.as_deref().is_some_and(is_unfit) {",
+        ),
+        (
+            "a session id that is too long or unprintable",
+            "if is_unfit(subject) || payload.sid.as_deref().is_some_and(is_unfit) {",
+            "if is_unfit(subject) {",
+        ),
+        (
+            "another subject than expected",
+            "if checks.subject.is_some_and(|expected| expected != subject) {",
+            "if false {",
+        ),
+        (
+            "another subject after a refresh",
+            "if before.subject() != subject {",
+            "if false {",
+        ),
+        (
+            "another issuer after a refresh",
+            "if payload.issuer.as_deref() != Some(before.issuer()) {",
+            "if false {",
+        ),
+        (
+            "a lost audience after a refresh",
+            "if !before.audience().iter().all(|kept| audience.contains(kept)) {",
+            "if false {",
+        ),
+        (
+            "an authentication older than max_age",
+            "if now > auth_time + max_age + leeway {",
+            "if false {",
+        ),
+        (
+            "another acr than asked for",
+            "if !checks.acr_values.contains(&acr) {",
+            "if false {",
+        ),
+        (
+            "a wrong at_hash or c_hash",
+            "    if matches {",
+            "    if matches || !hash.is_empty() {",
+        ),
+        (
+            "a missing hash in the front channel",
+            "return if is_required {",
+            "return if false {",
+        ),
+        (
+            "the access token beside it",
+            "        checks.access_token,\n        front,",
+            "        None,\n        front,",
+        ),
+        (
+            "the code beside it",
+            "        checks.code,\n        front,",
+            "        None,\n        front,",
+        ),
+    ],
+};
+
+/// What is read of JSON.
+const JSON: Group = Group {
+    file: "core/src/openid/json.rs",
+    part: Part::Openid,
+    checks: &[(
+        "a member that occurs twice",
+        "if is_doubled {",
+        "if false {",
+    )],
+};
+
+/// The provider's keys: RFC 7517, RFC 8725 section 3.1.
+const KEYS: Group = Group {
+    file: "core/src/openid/keys.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "a key that does not fit the algorithm",
+            ".filter(move |key| key.fits(algorithm))",
+            ".filter(move |key| key.fits(algorithm) || key.kid().is_some())",
+        ),
+        (
+            "more than sixteen tries",
+            ".take(MAX_CANDIDATES)",
+            ".take(MAX_KEYS)",
+        ),
+        (
+            "more than a thousand keys",
+            "if position == MAX_KEYS {",
+            "if false {",
+        ),
+    ],
+};
+
+/// One key.
+const JWK: Group = Group {
+    file: "core/src/openid/keys/jwk.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "a published private key",
+            "if members.d.is_some() {",
+            "if false {",
+        ),
+        (
+            "a key for encryption",
+            "            .filter(|key_use| *key_use != \"sig\")\n",
+            "            .filter(|key_use| key_use.is_empty())\n",
+        ),
+        (
+            "a key whose operations lack verify",
+            "            .is_some_and(|ops| !ops.iter().any(|op| op == \"verify\"))",
+            "            .is_some_and(|ops| ops.is_empty())",
+        ),
+        (
+            "an alg of another type of key",
+            "if algorithm.is_some_and(|algorithm| !key.fits(algorithm)) {",
+            "if false {",
+        ),
+        (
+            "a key for another algorithm",
+            "type_fits && self.0.algorithm.is_none_or(|named| named == algorithm)",
+            "type_fits",
+        ),
+        (
+            "RSA below 2,048 or above 8,192 bits",
+            "if !(2048..=8192).contains(&bits) {",
+            "if false {",
+        ),
+        (
+            "a weak RSA exponent",
+            "if e.len() > 4 || e == [1] || e.last().is_none_or(|last| last % 2 == 0) {",
+            "if false {",
+        ),
+        (
+            "a published symmetric key",
+            "(\"oct\", _) => return Err(\"a symmetric key is not for publication\".into()),",
+            "(\"oct\", _) => return Ok(Self::secret(&bytes(members.n, \"n\").unwrap_or_default())),",
+        ),
+    ],
+};
+
+/// The provider's metadata: OpenID Connect Discovery 1.0 section 4.3, RFC 8414 section 3.3.
+const DISCOVERY: Group = Group {
+    file: "core/src/openid/discovery.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "metadata of another issuer",
+            "Some(expected) if found != expected => Err(mismatch(found, expected)),",
+            "Some(expected) if found.is_empty() => Err(mismatch(found, expected)),",
+        ),
+        (
+            "metadata of another address",
+            "Some(issuers) if issuers.iter().all(|issuer| issuer != found) => {",
+            "Some(issuers) if issuers.is_empty() => {",
+        ),
+        (
+            "an endpoint that is not https",
+            "    is_secure(url)\n        && url.fragment().is_none()",
+            "    url.fragment().is_none()",
+        ),
+        (
+            "an endpoint with a fragment",
+            "        && url.fragment().is_none()\n",
+            "",
+        ),
+        (
+            "an endpoint with a user name",
+            "        && url.username().is_empty()\n",
+            "",
+        ),
+        (
+            "an endpoint with a password",
+            "        && url.password().is_none()\n",
+            "",
+        ),
+        (
+            "a document over 256 KiB",
+            "if bytes.len() > MAX_LEN {",
+            "if false {",
+        ),
+        (
+            "an issuer that is no plain https URL",
+            ".filter(is_issuer)\n            .ok_or_else(|| {\n                unusable(",
+            ".filter(is_endpoint)\n            .ok_or_else(|| {\n                unusable(",
+        ),
+        (
+            "an endpoint on this machine, named from elsewhere",
+            "read.plain.filter(|_| !is_loopback(&issuer))",
+            "read.plain.filter(|_| !is_loopback(&issuer) && false)",
+        ),
+    ],
+};
+
+/// Userinfo: OpenID Connect Core section 5.3.2.
+const USERINFO: Group = Group {
+    file: "core/src/openid/userinfo.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "userinfo about somebody else",
+            "if found != expected {",
+            "if false {",
+        ),
+        (
+            "userinfo about nobody",
+            "                .filter(|found| !found.is_empty())\n",
+            "",
+        ),
+    ],
+};
+
+/// The authorization response: RFC 6749 section 4.1.2, RFC 9207, and where to go then.
+const CALLBACK: Group = Group {
+    file: "core/src/client/callback.rs",
+    part: Part::Client,
+    checks: &[
+        (
+            "a response over 16 KiB",
+            "if encoded.len() > MAX_TOTAL {",
+            "if false {",
+        ),
+        (
+            "more than 64 parameters",
+            "if count >= MAX_PARAMETERS {",
+            "if false {",
+        ),
+        (
+            "a parameter over 8 KiB",
+            "if value.len() > MAX_VALUE {",
+            "if false {",
+        ),
+        (
+            "what is not UTF-8",
+            "if name.contains('\\u{fffd}') || value.contains('\\u{fffd}') {",
+            "if false {",
+        ),
+        (
+            "control characters",
+            "if !name.starts_with(\"error_\") && value.chars().any(char::is_control) {",
+            "if false {",
+        ),
+        (
+            "a doubled parameter",
+            "            None => Ok(()),\n            Some(_) => Err(invalid(&format!(\n                \"the authorization response has {name} twice\"",
+            "            None => Ok(()),\n            Some(_) if !name.is_empty() => Ok(()),\n            Some(_) => Err(invalid(&format!(\n                \"the authorization response has {name} twice\"",
+        ),
+        (
+            "the state of another login",
+            "if !flow.has_state(params.state()?) {",
+            "if params.state()?.expose().is_empty() {",
+        ),
+        (
+            "another issuer (RFC 9207)",
+            "(Some(iss), Some(expected)) if iss.expose() != expected => {",
+            "(Some(iss), Some(expected)) if iss.expose() != expected && false => {",
+        ),
+        (
+            "no issuer though it was announced (RFC 9207)",
+            "(None, Some(_)) if iss_required => {",
+            "(None, Some(_)) if iss_required && false => {",
+        ),
+        (
+            "code and error together",
+            "(Some(_), Some(_)) => Err(invalid(",
+            "(Some(code), Some(_)) if !flow.client.is_empty() => Ok(Code(code.clone())),\n        (Some(_), Some(_)) => Err(invalid(",
+        ),
+        (
+            "an empty code or state",
+            "    value.as_ref().filter(|value| !value.expose().is_empty())",
+            "    value.as_ref()",
+        ),
+        (
+            "a secret in what the provider says",
+            "let clean = |text| Some(scrub(present(text)?.expose(), &sent));",
+            "let clean = |text| Some(scrub(present(text)?.expose(), &[]));",
+        ),
+        (
+            "return-to: a very long path",
+            "let plain = path.len() <= MAX_RETURN_TO\n            && path",
+            "let plain = path",
+        ),
+        (
+            "return-to: what begins with no slash",
+            "            && path.starts_with('/')\n",
+            "",
+        ),
+        (
+            "return-to: two slashes",
+            "            && !path.starts_with(\"//\")\n",
+            "",
+        ),
+        (
+            "return-to: a backslash",
+            "c == '\\\\' || c.is_control()",
+            "c.is_control()",
+        ),
+        (
+            "return-to: tabs and line breaks",
+            "c == '\\\\' || c.is_control()",
+            "c == '\\\\'",
+        ),
+        (
+            "return-to: dots before two slashes",
+            "if url.origin() != base.origin() || url.path().starts_with(\"//\") {",
+            "if url.origin() != base.origin() {",
+        ),
+    ],
+};
+
+/// The flow cookie.
+const FLOW: Group = Group {
+    file: "core/src/client/flow.rs",
+    part: Part::Client,
+    checks: &[
+        (
+            "a cookie of another state",
+            "if name != expected {",
+            "if false {",
+        ),
+        (
+            "a login of another client, sealed alike",
+            "if flow.client != client || !flow.has_state(state) {",
+            "if !flow.has_state(state) {",
+        ),
+        (
+            "a login that took too long",
+            "if flow.expires_at <= now {",
+            "if false {",
+        ),
+        (
+            "a cookie under another name",
+            "format!(\"tokenkeep flow\\0{client}\\0{cookie}\\0{until}\").into_bytes()",
+            "format!(\"tokenkeep flow\\0{client}\\0{}\\0{until}\", cookie.len()).into_bytes()",
+        ),
+        (
+            "a cookie with another end",
+            "format!(\"tokenkeep flow\\0{client}\\0{cookie}\\0{until}\").into_bytes()",
+            "format!(\"tokenkeep flow\\0{client}\\0{cookie}\\0{}\", until.min(0)).into_bytes()",
+        ),
+        (
+            "a cookie that browsers would drop",
+            "if size > MAX_ONE {",
+            "if false {",
+        ),
+        (
+            "more than eight logins under way",
+            "if count <= MAX_FLOWS && total <= MAX_TOTAL {",
+            "if total <= MAX_TOTAL {",
+        ),
+        (
+            "four kilobytes of cookies",
+            "if count <= MAX_FLOWS && total <= MAX_TOTAL {",
+            "if count <= MAX_FLOWS {",
+        ),
+    ],
+};
+
+/// Where a token may go.
+const ADDRESSES: Group = Group {
+    file: "core/src/client/api/url.rs",
+    part: Part::Client,
+    checks: &[
+        (
+            "two slashes",
+            "let ambiguous = path.starts_with(\"//\")\n        || path",
+            "let ambiguous = path",
+        ),
+        ("a backslash", "        || path.contains('\\\\')\n", ""),
+        (
+            "control characters in a path",
+            "        || path.chars().any(|c| c.is_control())\n",
+            "",
+        ),
+        (
+            "a blank before a URL",
+            "        || path.starts_with(char::is_whitespace);",
+            "        || path.is_empty() && false;",
+        ),
+        (
+            "http",
+            "if !http::is_secure(&url) || !client.may_be_sent_to(&url)",
+            "if !client.may_be_sent_to(&url)",
+        ),
+        (
+            "a foreign origin",
+            "if !http::is_secure(&url) || !client.may_be_sent_to(&url)",
+            "if !http::is_secure(&url)",
+        ),
+        (
+            "a user name or password in a URL",
+            " || has_credentials(&url) {",
+            " {",
+        ),
+        (
+            "a path that climbs out",
+            "    if !below {",
+            "    if false {",
+        ),
+    ],
+};
+
+/// The way back from the provider.
+const LOGIN: Group = Group {
+    file: "core/src/client/login.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a login that was read before",
+            "        oauth.use_up_flow(&flow).await?;\n",
+            "",
+        ),
+        (
+            "a client registered anew with another issuer",
+            "if flow.issuer != issuer {",
+            "if false {",
+        ),
+        (
+            "the nonce of the login",
+            "            checks = checks.nonce(nonce.expose());\n",
+            "            let _ = nonce;\n",
+        ),
+        (
+            "the max_age of the login",
+            "            checks = checks.max_age(Duration::from_secs(seconds));\n",
+            "            let _ = seconds;\n",
+        ),
+        (
+            "the acr_values of the login",
+            "            checks = checks.acr_values(flow.acr_values.iter().map(String::as_str));\n",
+            "",
+        ),
+        (
+            "the access token beside the ID token",
+            "            .access_token(answer.access_token.expose())\n",
+            "",
+        ),
+        (
+            "userinfo about another subject than the ID token's",
+            "self.userinfo_with(&token, claims.as_ref().map(IdTokenClaims::subject))",
+            "self.userinfo_with(&token, None)",
+        ),
+    ],
+};
+
+/// The session and its cookie.
+const SESSION: Group = Group {
+    file: "core/src/session.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a session that is over",
+            "if content.until <= now {",
+            "if false {",
+        ),
+        (
+            "an account connected to somebody else",
+            "Some(connect) if signed_in.is_some_and(|session| session.owner == *connect) => connect,",
+            "Some(connect) if signed_in.is_some() || !connect.is_empty() => connect,",
+        ),
+        (
+            "a post without the page's token",
+            "if brought.is_some_and(|brought| crate::seal::equal(brought, self.csrf.expose())) {",
+            "if brought.is_some() {",
+        ),
+    ],
+};
+
+/// The way back from a logout.
+const LOGOUT: Group = Group {
+    file: "core/src/client/logout.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "the logout of another client",
+            "pending.client == self.name()\n                    && ",
+            "",
+        ),
+        (
+            "a logout that took too long",
+            "                    && pending.until > now\n",
+            "",
+        ),
+        (
+            "the state of another logout",
+            "                    && crate::seal::equal(pending.state.expose(), state.expose())\n",
+            "",
+        ),
+    ],
+};
