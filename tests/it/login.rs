@@ -1,5 +1,6 @@
 //! Logins and what follows from them: every refusal has its code, and sends no request onward.
 
+mod addresses;
 mod answers;
 mod callback;
 mod id_token;

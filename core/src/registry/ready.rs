@@ -146,11 +146,14 @@ impl Ready {
         if let Some(base) = &self.base_url {
             return Ok(base.clone());
         }
-        own.and_then(|own| Url::parse(own).ok()).and_then(|own| own.join("/").ok()).ok_or_else(|| {
+        let own = own.and_then(|own| Url::parse(own).ok());
+        let origin = own.and_then(|own| own.join("/").ok());
+        origin.filter(crate::http::is_secure).ok_or_else(|| {
             Error::new(
                 ErrorCode::InvalidConfiguration,
                 Phase::Configure,
-                "the application's address is not known: give it to the builder with base_url(…)",
+                "the application's address is not known: give it to the builder with base_url(…), or a redirect URI that is https or \
+                 on loopback",
             )
         })
     }

@@ -402,20 +402,21 @@ fn parse_url(name: &str, text: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// A redirect URI is absolute and without fragment (RFC 6749 section 3.1.2); its scheme may be an application's own.
+/// A redirect URI is absolute and without fragment (RFC 6749 section 3.1.2); its scheme may be an application's own. Over
+/// http a code would travel in the clear, and cookies could be planted: that is for loopback (RFC 9700 section 2.6).
 pub(crate) fn check_redirect_uri(text: &str, phase: Phase) -> Result<Url> {
     let code = if phase == Phase::Configure {
         ErrorCode::InvalidConfiguration
     } else {
         ErrorCode::InvalidParameter
     };
+    let refuse = |what: &str| Err(Error::new(code, phase, what));
     match Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && !http::is_loopback(&url) => refuse(
+            "the redirect URI is http and not on loopback: register the https address at the provider, and give that",
+        ),
         Ok(url) if url.fragment().is_none() => Ok(url),
-        _ => Err(Error::new(
-            code,
-            phase,
-            "the redirect URI is not an absolute URL without fragment",
-        )),
+        _ => refuse("the redirect URI is not an absolute URL without fragment"),
     }
 }
 
