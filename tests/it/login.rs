@@ -7,6 +7,7 @@ mod id_token;
 mod registry;
 mod requests;
 mod session;
+mod token_answers;
 
 use tokenkeep::{BrowserCookies, CallbackParams, Client, OAuth, Redirect};
 use tokenkeep_testing::{Callback, Provider};
