@@ -344,7 +344,7 @@ impl OAuth {
     pub async fn session(&self, cookies: &BrowserCookies) -> Result<Option<Session>> {
         let ready = self.ready()?;
         let now = ready.clock().now();
-        for name in Ready::cookie_names(COOKIE) {
+        for name in ready.cookie_names(COOKIE) {
             for value in cookies.values(&name) {
                 let Ok(plain) = ready.ring().open_text(&bound(&name), value) else {
                     continue;

@@ -1,11 +1,16 @@
 //! Logins and what follows from them: every refusal has its code, and sends no request onward.
 
+mod addresses;
 mod answers;
+mod attacks;
 mod callback;
+mod flow_cookies;
 mod id_token;
+mod origins;
 mod registry;
 mod requests;
 mod session;
+mod token_answers;
 
 use tokenkeep::{BrowserCookies, CallbackParams, Client, OAuth, Redirect};
 use tokenkeep_testing::{Callback, Provider};

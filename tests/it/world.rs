@@ -224,6 +224,10 @@ impl World {
         callback.unwrap()
     }
 
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Lets time pass, here and at the provider.
     pub(crate) fn advance(&self, by: Duration) {
         self.provider.advance(by);

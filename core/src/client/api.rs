@@ -187,6 +187,7 @@ impl ApiRequest {
             )
             .with_source(error.without_url())
         })?;
+        url::check_length(request.url())?;
         if request.headers().contains_key(AUTHORIZATION) && !matches!(self.bearer, Bearer::Withheld)
         {
             return Err(Error::new(
@@ -306,9 +307,8 @@ impl Call<'_> {
                 return Ok(response);
             };
             let to = to?;
-            if !self.state.resolved.may_be_sent_to(&to) || !http::is_secure(&to) {
-                return Err(url::foreign(&to, "the API redirects to"));
-            }
+            url::check_allowed(&self.state.resolved, &to, "the API redirects to")?;
+            url::check_length(&to)?;
             let status = response.status();
             let becomes_get = status == StatusCode::SEE_OTHER
                 || (method == Method::POST
@@ -457,8 +457,9 @@ impl Call<'_> {
                 .hooks()
                 .protected_request(self.client.name(), &mut request)
                 .await?;
-            if material.is_some() && !self.state.resolved.may_be_sent_to(request.url()) {
-                return Err(url::foreign(request.url(), "a hook sends the request to"));
+            if material.is_some() {
+                let client = &self.state.resolved;
+                url::check_allowed(client, request.url(), "a hook sends the request to")?;
             }
         }
         if let Some(material) = material {
@@ -560,6 +561,7 @@ fn redirect_target(response: &Response, from: &Url) -> Option<Result<Url>> {
             Phase::Request,
             "the API redirects to something unreadable",
         )
+        .with_action(Action::None)
     };
     Some(
         location

@@ -1,10 +1,12 @@
 //! A cookie to set, whatever the web framework.
 
 mod browser;
+mod own;
 
 use std::{fmt::Write, time::Duration};
 
 pub use browser::BrowserCookies;
+pub(crate) use own::OwnCookies;
 
 use crate::Secret;
 

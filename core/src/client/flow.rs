@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Cookie, ResponseMode, SameSite};
+use super::{Cookie, OwnCookies, ResponseMode, SameSite};
 use crate::{Error, ErrorCode, KeyRing, Phase, Result, Secret, Timestamp};
 
 /// How long a login may take.
@@ -23,32 +23,33 @@ const MAX_FLOWS: usize = 8;
 const MAX_TOTAL: usize = 4096;
 /// How long one may be: browsers drop cookies over 4 KiB.
 const MAX_ONE: usize = 3072;
-const NAME: &str = "tokenkeep-flow-";
-const HOST_PREFIX: &str = "__Host-";
-const SECURE_PREFIX: &str = "__Secure-";
+const NAME: &str = "tokenkeep-flow";
 
-/// A login under way.
+/// A login under way. Its members have short names where it is written: eight of them travel with each request.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Flow {
+    #[serde(rename = "c")]
     pub(crate) client: String,
+    #[serde(rename = "s")]
     pub(crate) state: Secret,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub(crate) nonce: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub(crate) verifier: Option<Secret>,
+    #[serde(rename = "r")]
     pub(crate) redirect_uri: String,
     /// Who was asked, if the provider has an issuer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     pub(crate) issuer: Option<String>,
-    #[serde(default)]
+    #[serde(rename = "m", default, skip_serializing_if = "is_query")]
     pub(crate) response_mode: ResponseMode,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
     pub(crate) return_to: Option<String>,
     /// The owner who adds a grant; None: somebody logs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) connect: Option<String>,
     /// The application's own data.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[serde(rename = "d", default, skip_serializing_if = "Value::is_null")]
     pub(crate) flow_data: Value,
     /// The application's data is too large for a cookie: it waits in the store, sealed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -59,9 +60,11 @@ pub(crate) struct Flow {
     /// To be enforced on the ID token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) acr_values: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "sc", default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
+    #[serde(rename = "at")]
     pub(crate) created_at: Timestamp,
+    #[serde(rename = "end")]
     pub(crate) expires_at: Timestamp,
 }
 
@@ -86,6 +89,10 @@ impl Flow {
     }
 }
 
+fn is_query(mode: &ResponseMode) -> bool {
+    *mode == ResponseMode::Query
+}
+
 fn id_of(state: &Secret) -> String {
     let digest = digest::digest(&digest::SHA256, state.expose().as_bytes());
     let mut id = URL_SAFE_NO_PAD.encode(digest.as_ref());
@@ -105,23 +112,17 @@ pub(crate) struct OpenFlow {
 #[derive(Clone, Debug)]
 pub(crate) struct FlowCookies {
     ring: KeyRing,
-    secure: bool,
-    path: String,
+    own: OwnCookies,
+    /// What the name of each begins with.
+    prefix: String,
 }
 
 impl FlowCookies {
-    /// `base` is the application's address as browsers see it; cookies are for its path and everything below.
+    /// `base` is the application's address as browsers see it.
     pub(crate) fn new(ring: KeyRing, base: &Url) -> Self {
-        let path = match base.path().trim_end_matches('/') {
-            "" => "/",
-            path => path,
-        };
-        Self {
-            ring,
-            // Browsers refuse Secure cookies from http, some of them on loopback too.
-            secure: base.scheme() == "https",
-            path: path.to_owned(),
-        }
+        let own = OwnCookies::at(base);
+        let prefix = format!("{}-", own.name(NAME));
+        Self { ring, own, prefix }
     }
 
     /// Seals a login into its cookie.
@@ -141,7 +142,8 @@ impl FlowCookies {
         let until = flow.expires_at.as_secs();
         let bound = bound_to(&flow.client, &name, until);
         let sealed = self.ring.seal_text(&bound, &plain)?;
-        let mut cookie = self.cookie(name, format!("{until}.{sealed}"), flow.response_mode);
+        let mut cookie = self.cookie(name, flow.response_mode);
+        cookie.value = format!("{until}.{sealed}").into();
         let size = size(&cookie.name, cookie.value.expose());
         if size > MAX_ONE {
             return Err(Error::new(
@@ -168,7 +170,7 @@ impl FlowCookies {
         let mut kept: Vec<(i64, &str, usize)> = Vec::new();
         let mut gone: Vec<&str> = Vec::new();
         for (name, value) in present {
-            if !is_flow_name(name) || name == new.name {
+            if !name.starts_with(&self.prefix) || name == new.name {
                 continue;
             }
             match self.readable_until(value) {
@@ -189,10 +191,7 @@ impl FlowCookies {
         }
         gone.sort_unstable();
         gone.dedup();
-        let remove = |name: &str| {
-            self.cookie(name.to_owned(), String::new(), ResponseMode::Query)
-                .removal()
-        };
+        let remove = |name: &str| self.cookie(name.to_owned(), ResponseMode::Query).removal();
         gone.into_iter().map(remove).collect()
     }
 
@@ -211,7 +210,7 @@ impl FlowCookies {
             Err(Error::new(code, Phase::Callback, message).with_client(client))
         };
         let expected = self.name_of(state);
-        // A cookie of the same name may come twice, for another path.
+        // Over http a cookie of the same name may come twice, from another path or domain.
         for (name, value) in present {
             if name != expected {
                 continue;
@@ -225,9 +224,7 @@ impl FlowCookies {
             if flow.expires_at <= now {
                 return refuse(ErrorCode::FlowExpired, "the login took too long");
             }
-            let removal = self
-                .cookie(expected, String::new(), flow.response_mode)
-                .removal();
+            let removal = self.cookie(expected, flow.response_mode).removal();
             return Ok(OpenFlow { flow, removal });
         }
         refuse(
@@ -254,19 +251,12 @@ impl FlowCookies {
     }
 
     fn name_of(&self, state: &Secret) -> String {
-        let prefix = match (self.secure, self.path.as_str()) {
-            (true, "/") => HOST_PREFIX,
-            (true, _) => SECURE_PREFIX,
-            (false, _) => "",
-        };
-        format!("{prefix}{NAME}{}", id_of(state))
+        format!("{}{}", self.prefix, id_of(state))
     }
 
-    fn cookie(&self, name: String, value: String, mode: ResponseMode) -> Cookie {
-        let mut cookie = Cookie::new(name, value);
-        cookie.path.clone_from(&self.path);
-        cookie.secure = self.secure;
-        cookie.same_site = match (mode, self.secure) {
+    fn cookie(&self, name: String, mode: ResponseMode) -> Cookie {
+        let mut cookie = self.own.cookie(name);
+        cookie.same_site = match (mode, self.own.is_secure()) {
             (ResponseMode::FormPost, true) => Some(SameSite::None),
             // The provider's page posts to us from another site. SameSite=None would need Secure, which http does not
             // have; without the attribute browsers treat a cookie as Lax, but send it with such a POST for its first two
@@ -282,14 +272,6 @@ impl FlowCookies {
 fn bound_to(client: &str, cookie: &str, until: i64) -> Vec<u8> {
     // A client's name has no control characters.
     format!("tokenkeep flow\0{client}\0{cookie}\0{until}").into_bytes()
-}
-
-fn is_flow_name(name: &str) -> bool {
-    let name = name
-        .strip_prefix(HOST_PREFIX)
-        .or_else(|| name.strip_prefix(SECURE_PREFIX))
-        .unwrap_or(name);
-    name.starts_with(NAME)
 }
 
 /// What a cookie adds to the request's header line: `name=value; `.

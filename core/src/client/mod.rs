@@ -23,6 +23,7 @@ pub(crate) use auth::{Endpoint, negotiate};
 pub(crate) use authorize::AuthorizeOptions;
 pub use callback::CallbackParams;
 pub(crate) use callback::{ReturnTo, check};
+pub(crate) use cookie::OwnCookies;
 pub use cookie::{BrowserCookies, Cookie, SameSite};
 pub(crate) use flow::{Flow, FlowCookies, OpenFlow};
 pub use grant::{Grant, GrantInfo, GrantState, Kept};

@@ -11,7 +11,7 @@ use crate::{
     closures::{Closures, Keeping},
     config::check_variables,
     hooks::{Hook, Hooks},
-    http::{Http, ReqwestTransport, require_https},
+    http::{Http, ReqwestTransport, is_secure},
     refresh::{Keeper, KeeperParts, Timing, TokenSource, Upkeep},
     seal::LiveRing,
     store::{Capabilities, ClosureStore, DynTokenStore, RoutedStore, TokenStore},
@@ -109,8 +109,9 @@ impl OAuthBuilder {
         self
     }
 
-    /// The application's address as browsers see it, such as `https://app.example/`. Web hooks need it; the addresses that
-    /// requests name are not trusted.
+    /// The application's address as browsers see it, such as `https://app.example/`, also where a proxy ends TLS. Web hooks
+    /// need it; the addresses that requests name are not trusted. `http` is for loopback alone: elsewhere a login's cookies
+    /// could be read and planted on the way, and a posted answer (`form_post`) would not bring them back.
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
         self.base_url = Some(url.into());
         self
@@ -392,7 +393,18 @@ fn base_url(text: &str) -> Result<Url> {
         )
     };
     let mut url = Url::parse(text).map_err(|_| invalid())?;
-    require_https(&url, Phase::Configure)?;
+    if !is_secure(&url) {
+        return Err(Error::new(
+            ErrorCode::InvalidConfiguration,
+            Phase::Configure,
+            format!(
+                "base_url is {}://{}: give the https address that browsers see, also where a proxy ends TLS (http is for \
+                 127.0.0.0/8, [::1] and localhost only, because cookies of a login can be read and planted elsewhere)",
+                url.scheme(),
+                url.host_str().unwrap_or_default()
+            ),
+        ));
+    }
     if url.query().is_some()
         || url.fragment().is_some()
         || !url.username().is_empty()

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::Clients;
 use crate::{
-    Clock, Cookie, Error, ErrorCode, KeyRing, Phase, Result, SameSite, Timestamp,
-    client::{ClientState, Flow, FlowCookies},
+    Clock, Cookie, Error, ErrorCode, KeyRing, Phase, Result, Timestamp,
+    client::{ClientState, Flow, FlowCookies, OwnCookies},
     hooks::Hooks,
     http::Http,
     refresh::Keeper,
@@ -146,11 +146,14 @@ impl Ready {
         if let Some(base) = &self.base_url {
             return Ok(base.clone());
         }
-        own.and_then(|own| Url::parse(own).ok()).and_then(|own| own.join("/").ok()).ok_or_else(|| {
+        let own = own.and_then(|own| Url::parse(own).ok());
+        let origin = own.and_then(|own| own.join("/").ok());
+        origin.filter(crate::http::is_secure).ok_or_else(|| {
             Error::new(
                 ErrorCode::InvalidConfiguration,
                 Phase::Configure,
-                "the application's address is not known: give it to the builder with base_url(…)",
+                "the application's address is not known: give it to the builder with base_url(…), or a redirect URI that is https or \
+                 on loopback",
             )
         })
     }
@@ -159,27 +162,21 @@ impl Ready {
         FlowCookies::new(self.ring(), base)
     }
 
-    /// A cookie of ours, empty: the safest name prefix that the address allows (RFC 6265bis section 4.1.3).
+    /// A cookie of ours, empty.
     pub(crate) fn cookie(&self, base: &Url, name: &str) -> Cookie {
-        let path = match base.path().trim_end_matches('/') {
-            "" => "/",
-            path => path,
-        };
-        let prefix = match (base.scheme() == "https", path) {
-            (true, "/") => "__Host-",
-            (true, _) => "__Secure-",
-            (false, _) => "",
-        };
-        let mut cookie = Cookie::new(format!("{prefix}{name}"), "");
-        path.clone_into(&mut cookie.path);
-        cookie.secure = base.scheme() == "https";
-        cookie.same_site = Some(SameSite::Lax);
-        cookie
+        let own = OwnCookies::at(base);
+        own.cookie(own.name(name))
     }
 
-    /// Every name that [`cookie`](Self::cookie) may give it.
-    pub(crate) fn cookie_names(name: &str) -> [String; 3] {
-        ["__Host-", "__Secure-", ""].map(|prefix| format!("{prefix}{name}"))
+    /// Under which names [`cookie`](Self::cookie) may have set it: one, unless the address is not known before a request.
+    pub(crate) fn cookie_names(&self, name: &str) -> Vec<String> {
+        match &self.base_url {
+            Some(base) => vec![OwnCookies::at(base).name(name)],
+            None => OwnCookies::at_any_root()
+                .iter()
+                .map(|own| own.name(name))
+                .collect(),
+        }
     }
 
     /// Puts a login's data that is too large for a cookie into the store, sealed. None: there is none to put away, or the

@@ -6,14 +6,13 @@ use axum::{
 };
 use tokenkeep_core::{BrowserCookies, Cookie};
 
-/// The cookies that a browser sent.
+/// The cookies that a browser sent. One of another application that is not ASCII loses none of ours beside it.
 pub(crate) fn browser_cookies(headers: &HeaderMap) -> BrowserCookies {
-    BrowserCookies::parse(
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok()),
-    )
+    let headers = headers.get_all(header::COOKIE).iter();
+    let texts: Vec<_> = headers
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    BrowserCookies::parse(texts.iter().map(|text| &**text))
 }
 
 /// Cookies to set with a response: `(SetCookies(login.cookies), Redirect::to("/"))`.

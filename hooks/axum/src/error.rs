@@ -23,6 +23,8 @@ pub struct Error {
     error: Arc<core::Error>,
     page: bool,
     cookies: Vec<Cookie>,
+    /// Where HTTP has a closer one than the code's.
+    status: Option<StatusCode>,
 }
 
 impl Error {
@@ -43,6 +45,12 @@ impl Error {
     #[must_use]
     pub fn with_cookies(mut self, cookies: impl IntoIterator<Item = Cookie>) -> Self {
         self.cookies.extend(cookies);
+        self
+    }
+
+    /// Answers with this status, instead of the code's own.
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
         self
     }
 
@@ -91,6 +99,7 @@ impl From<core::Error> for Error {
             error: Arc::new(error),
             page: false,
             cookies: Vec::new(),
+            status: None,
         }
     }
 }
@@ -114,8 +123,9 @@ impl From<reqwest::Error> for Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.error.code().http_status())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let own = || StatusCode::from_u16(self.error.code().http_status()).ok();
+        let status = self.status.or_else(own);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if status.is_server_error() {
             tracing::warn!(error = %self.error, help = self.error.help(), "answered with an error");
         } else {

@@ -81,6 +81,19 @@ impl SignedIn {
     }
 }
 
+/// Is the body said to be a form, as HTML sends one?
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let media = value
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    media.is_some_and(|media| {
+        media
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    })
+}
+
 fn changes_something(method: &Method) -> bool {
     !matches!(
         *method,
@@ -184,12 +197,7 @@ where
         let body = axum::body::to_bytes(body, MAX_FORM)
             .await
             .map_err(|_| invalid("the form is over 64 KiB"))?;
-        let is_form = headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-            value
-                .as_bytes()
-                .starts_with(b"application/x-www-form-urlencoded")
-        });
-        let fields: Vec<(String, String)> = if is_form {
+        let fields: Vec<(String, String)> = if is_form(headers) {
             url::form_urlencoded::parse(&body).into_owned().collect()
         } else {
             Vec::new()

@@ -5,7 +5,7 @@ use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, RawQuery, State},
+    extract::{DefaultBodyLimit, RawQuery, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
@@ -16,7 +16,8 @@ use tokenkeep_core::{
 };
 
 use crate::{
-    ClientName, Error, Result, SetCookies, SignedIn, SignedInForm, cookies::browser_cookies, page,
+    ClientName, Error, Result, SetCookies, SignedIn, SignedInForm, cookies::browser_cookies,
+    extract::is_form, page,
 };
 
 type BoxError = Box<dyn StdError + Send + Sync>;
@@ -131,7 +132,11 @@ impl<S: Clone + Send + Sync + 'static> From<Routes> for Router<S> {
             .route(&at("/connect/{client}"), get(connect))
             .route(
                 &at("/callback/{client}"),
-                get(callback_query).post(callback_form),
+                get(callback_query)
+                    .post(callback_form)
+                    // A look by HEAD must not use the login up.
+                    .head(callback_by_another_method)
+                    .fallback(callback_by_another_method),
             )
             .route(&at("/logout"), get(log_out_page).post(log_out))
             .route(&at("/logged-out/{client}"), get(logged_out))
@@ -398,12 +403,36 @@ async fn callback_form(
     State(routes): State<Routes>,
     ClientName(client): ClientName,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response> {
+    let invalid = |message: &str| {
+        let error = core::Error::new(ErrorCode::InvalidParameter, Phase::Callback, message);
+        Error::from(error.with_client(&client)).answering(&headers)
+    };
+    let body = body.map_err(|rejection| {
+        invalid("the posted answer is over 64 KiB, or broke off").with_status(rejection.status())
+    })?;
+    if !is_form(&headers) {
+        return Err(invalid(
+            "the posted answer is not application/x-www-form-urlencoded, as form_post is",
+        ));
+    }
     routes
         .finish(&client, &body, &headers)
         .await
         .map_err(|error| error.answering(&headers))
+}
+
+async fn callback_by_another_method(
+    ClientName(client): ClientName,
+    headers: HeaderMap,
+) -> impl IntoResponse {
+    let message = "an authorization response comes by GET, or by POST for form_post";
+    let error = core::Error::new(ErrorCode::InvalidParameter, Phase::Callback, message);
+    let error = Error::from(error.with_client(client))
+        .answering(&headers)
+        .with_status(StatusCode::METHOD_NOT_ALLOWED);
+    ([(header::ALLOW, "GET, POST")], error)
 }
 
 async fn log_out_page(

@@ -4,6 +4,9 @@ use url::Url;
 
 use crate::{Error, ErrorCode, Phase, Result, client::Resolved, http};
 
+/// How long an address may be, in bytes; longer data belongs into a body.
+const MAX_URL: usize = 32 * 1024;
+
 /// The address of an API path: always below the client's `api_base_url`, with or without a leading slash; or an absolute
 /// URL of an origin that the registration allows.
 ///
@@ -32,9 +35,7 @@ pub(super) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
                 "the URL cannot be read",
             )
         })?;
-        if !http::is_secure(&url) || !client.may_be_sent_to(&url) || has_credentials(&url) {
-            return Err(foreign(&url, "the request goes to"));
-        }
+        check_allowed(client, &url, "the request goes to")?;
         return Ok(url);
     }
     let Some(base) = &client.api_base_url else {
@@ -77,17 +78,48 @@ pub(super) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
     Ok(url)
 }
 
-fn has_credentials(url: &Url) -> bool {
-    !url.username().is_empty() || url.password().is_some()
+/// May a token be sent to a whole URL? `what` leads to it.
+///
+/// # Errors
+/// `foreign_origin`.
+pub(super) fn check_allowed(client: &Resolved, url: &Url, what: &str) -> Result<()> {
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::new(
+            ErrorCode::ForeignOrigin,
+            Phase::Request,
+            format!(
+                "{what} a URL with a user in it, and what stands before an @ is often taken for a host; leave it out"
+            ),
+        ));
+    }
+    if http::is_secure(url) && client.may_be_sent_to(url) {
+        return Ok(());
+    }
+    Err(foreign(url, what))
+}
+
+/// Refuses an address that no server would read.
+///
+/// # Errors
+/// `invalid_parameter`.
+pub(super) fn check_length(url: &Url) -> Result<()> {
+    if url.as_str().len() <= MAX_URL {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorCode::InvalidParameter,
+        Phase::Request,
+        "the URL is longer than 32 KiB; send that much in a body",
+    ))
 }
 
 /// An origin that gets no token.
-pub(super) fn foreign(url: &Url, what: &str) -> Error {
+fn foreign(url: &Url, what: &str) -> Error {
     Error::new(
         ErrorCode::ForeignOrigin,
         Phase::Request,
         format!(
-            "{what} {}, which the client does not allow",
+            "{what} {}, which the client does not allow; if its token may go there, say so by allow_origin()",
             url.origin().ascii_serialization()
         ),
     )

@@ -4,18 +4,26 @@ use std::fmt;
 
 use crate::Secret;
 
-/// The cookies that a browser sent (RFC 6265 section 4.2), at most 100 of them. `Debug` shows names only.
+/// Part of the name of every cookie that is ours.
+const OURS: &str = "tokenkeep-";
+
+/// The cookies of ours that a browser sent (RFC 6265 section 4.2), at most 100 of them; those of others are passed over.
+/// `Debug` shows names only.
 #[derive(Clone, Default)]
 pub struct BrowserCookies(Vec<(String, Secret)>);
 
 impl BrowserCookies {
-    /// Reads the values of `Cookie` headers. What is no cookie is passed over.
+    /// Reads the values of `Cookie` headers. What is no cookie is passed over. Where a header is not UTF-8, because of some
+    /// other cookie in it, give it with the characters that cannot be read replaced.
     #[must_use]
     pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Self {
         let pairs = headers.into_iter().flat_map(|header| header.split(';'));
         Self(
             pairs
-                .filter_map(|pair| pair.trim().split_once('='))
+                // Blanks alone: to browsers another kind of space belongs to a name, and with one in front of it a name
+                // escapes the rules for `__Host-`.
+                .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
+                .filter(|(name, _)| name.contains(OURS))
                 .map(|(name, value)| (name.to_owned(), Secret::from(value.trim_matches('"'))))
                 .take(100)
                 .collect(),

@@ -74,8 +74,14 @@ fn attributes_fit_the_address_and_the_response_mode() {
         (
             "https://app.example/sub/",
             flow("s"),
-            "__Secure-tokenkeep-flow-",
-            "Path=/sub; Max-Age=600; HttpOnly; Secure; SameSite=Lax",
+            "__Host-tokenkeep-flow.c3edd766ba41-",
+            "Path=/; Max-Age=600; HttpOnly; Secure; SameSite=Lax",
+        ),
+        (
+            "http://127.0.0.1:8080/sub",
+            flow("s"),
+            "tokenkeep-flow.c3edd766ba41-",
+            "Path=/; Max-Age=600; HttpOnly; SameSite=Lax",
         ),
         (
             "http://127.0.0.1:8080",
@@ -225,6 +231,28 @@ fn room_is_made_from_what_is_useless_first() {
     assert!(
         gone.contains(&"__Host-tokenkeep-flow-garbage") && gone.contains(&expired.name.as_str())
     );
+}
+
+#[test]
+fn applications_under_several_paths_of_a_host_leave_each_others_logins_alone() {
+    let ring = KeyRing::ephemeral();
+    let bases = ["", "/a", "/b", "/a/b"].map(|path| format!("https://app.example{path}"));
+    let all = bases.map(|base| FlowCookies::new(ring.clone(), &base.parse().unwrap()));
+    let useless = all.each_ref().map(|own| {
+        let mut cookie = own.seal(&flow("old")).unwrap();
+        cookie.value = "x".into();
+        cookie
+    });
+    for (own, mine) in all.iter().zip(&useless) {
+        let new = own.seal(&flow("new")).unwrap();
+        let gone = own.make_room(jar(&useless), &new, NOW);
+        let gone: Vec<_> = gone.iter().map(|cookie| &cookie.name).collect();
+        assert_eq!(gone, [&mine.name]);
+    }
+    // A login of one is none of another's, even with the same keys.
+    let cookie = all[1].seal(&flow("s")).unwrap();
+    let elsewhere = all[2].open(jar(std::slice::from_ref(&cookie)), "op", &"s".into(), NOW);
+    assert_eq!(code(elsewhere), ErrorCode::StateMismatch);
 }
 
 #[test]

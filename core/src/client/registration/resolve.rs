@@ -228,7 +228,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         allowed_origins: r
             .allowed_origins
             .into_iter()
-            .map(|origin| parse_url("allow_origin", &origin))
+            .map(|origin| parse_origin(&origin))
             .collect::<Result<_>>()?,
         authorize_params: win!(r.authorize_params, s.authorize_params).unwrap_or_default(),
         access_token_params: win!(r.access_token_params, s.access_token_params).unwrap_or_default(),
@@ -402,20 +402,35 @@ fn parse_url(name: &str, text: &str) -> Result<Url> {
     Ok(url)
 }
 
-/// A redirect URI is absolute and without fragment (RFC 6749 section 3.1.2); its scheme may be an application's own.
+/// An origin that may be sent tokens, and nothing that looks as if it allowed less or more than that.
+fn parse_origin(text: &str) -> Result<Url> {
+    let url = parse_url("allow_origin", text)?;
+    if url.host_str().is_some_and(|host| host.contains('*')) {
+        return Err(invalid("allow_origin takes no wildcard; name each origin"));
+    }
+    if url.path() != "/" || url.query().is_some() {
+        return Err(invalid(
+            "allow_origin is a whole origin, and a path or query would not narrow it; leave them out",
+        ));
+    }
+    Ok(url)
+}
+
+/// A redirect URI is absolute and without fragment (RFC 6749 section 3.1.2); its scheme may be an application's own. Over
+/// http a code would travel in the clear, and cookies could be planted: that is for loopback (RFC 9700 section 2.6).
 pub(crate) fn check_redirect_uri(text: &str, phase: Phase) -> Result<Url> {
     let code = if phase == Phase::Configure {
         ErrorCode::InvalidConfiguration
     } else {
         ErrorCode::InvalidParameter
     };
+    let refuse = |what: &str| Err(Error::new(code, phase, what));
     match Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && !http::is_loopback(&url) => refuse(
+            "the redirect URI is http and not on loopback: register the https address at the provider, and give that",
+        ),
         Ok(url) if url.fragment().is_none() => Ok(url),
-        _ => Err(Error::new(
-            code,
-            phase,
-            "the redirect URI is not an absolute URL without fragment",
-        )),
+        _ => refuse("the redirect URI is not an absolute URL without fragment"),
     }
 }
 

@@ -233,7 +233,9 @@ impl Exchange<'_> {
                     answer.credential = Some(Credential::Bearer);
                     None
                 }
-                None => Some("the answer has no token type"),
+                None => Some(
+                    "the answer has no token_type; if this provider never sends one, say assume_bearer()",
+                ),
                 Some(Credential::Other { .. }) => Some("the answer has an unknown token type"),
                 Some(_) => None,
             };
