@@ -6,14 +6,11 @@ use axum::{
 };
 use tokenkeep_core::{BrowserCookies, Cookie};
 
-/// The cookies that a browser sent.
+/// The cookies that a browser sent. Ours are ASCII; others of the host need not be, and must not take ours along.
 pub(crate) fn browser_cookies(headers: &HeaderMap) -> BrowserCookies {
-    BrowserCookies::parse(
-        headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok()),
-    )
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    BrowserCookies::parse(pairs.filter_map(|pair| std::str::from_utf8(pair).ok()))
 }
 
 /// Cookies to set with a response: `(SetCookies(login.cookies), Redirect::to("/"))`.

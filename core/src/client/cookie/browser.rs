@@ -15,7 +15,9 @@ impl BrowserCookies {
         let pairs = headers.into_iter().flat_map(|header| header.split(';'));
         Self(
             pairs
-                .filter_map(|pair| pair.trim().split_once('='))
+                // No other blanks: a browser lets any host of the domain set a cookie whose name begins with U+2003, and
+                // without it that name could be one of ours, whose `__Host-` the browser has not seen.
+                .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
                 .map(|(name, value)| (name.to_owned(), Secret::from(value.trim_matches('"'))))
                 .take(100)
                 .collect(),
@@ -42,5 +44,20 @@ impl fmt::Debug for BrowserCookies {
         f.debug_list()
             .entries(self.0.iter().map(|(name, _)| name))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_blanks_of_the_header_are_taken_off_a_name() {
+        let cookies = BrowserCookies::parse([
+            "a=1;\t__Host-s=own ;\u{2003}__Host-s=planted; \u{a0}__Host-s=planted;b",
+            "\u{b}__Host-s=planted; __Host-s=\"quoted\"",
+        ]);
+        let values: Vec<_> = cookies.values("__Host-s").collect();
+        assert_eq!(values, ["own", "quoted"]);
     }
 }
