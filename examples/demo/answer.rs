@@ -80,6 +80,8 @@ pub(crate) async fn dress(request: Request, next: Next) -> Response {
         headers.remove(header::CONTENT_LENGTH);
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         headers.insert(header::CONTENT_TYPE, html);
+        // That of tokenkeep's own page knows another style sheet.
+        headers.remove(header::CONTENT_SECURITY_POLICY);
     }
     for (name, value) in SECURITY {
         let value = HeaderValue::from_static(value);
@@ -97,12 +99,14 @@ fn error_page(response: &Response) -> Option<Markup> {
 }
 
 // No `form-action`: browsers apply it to the redirects after a form too, and logging out leads to any provider.
-const SECURITY: [(HeaderName, &str); 4] = [
+const SECURITY: [(HeaderName, &str); 5] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; \
          frame-ancestors 'none'",
     ),
+    // For browsers that know no `frame-ancestors`.
+    (header::X_FRAME_OPTIONS, "DENY"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "same-origin"),
     (header::CACHE_CONTROL, "no-store"),

@@ -15,10 +15,16 @@
 )]
 
 mod browser;
+mod elsewhere;
 mod evidence;
+mod pages;
 mod parts;
 mod person;
 mod provider;
+mod siblings;
+mod sites;
+mod tls;
+mod window;
 mod world;
 
 use std::process::ExitCode;
@@ -40,6 +46,9 @@ fn main() -> ExitCode {
     let trials = provider::cases()
         .into_iter()
         .chain(browser::cases())
+        .chain(sites::cases())
+        .chain(siblings::cases())
+        .chain(pages::cases())
         .map(|case| trial(case, ready))
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -13,6 +13,13 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use url::Url;
 
+use crate::tls::Certificates;
+
+/// The application's host name where it speaks https.
+pub(crate) const APPLICATION: &str = "app.example.test";
+/// Names that the browser finds on loopback, beside the application's siblings.
+pub(crate) const SITES: &str = "*.elsewhere.test";
+
 /// How long a program may take to be there. Far more than it needs; a busy machine is slow.
 const START: Duration = Duration::from_secs(30);
 
@@ -57,6 +64,17 @@ pub(crate) async fn eventually<T>(
     }
 }
 
+/// A client that finds the application by its name, and trusts the test's own root where there is one.
+pub(crate) fn http(tls: Option<&Certificates>) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    match tls {
+        Some(tls) => builder
+            .tls_certs_only([tls.root()])
+            .resolve(APPLICATION, ([127, 0, 0, 1], 0).into()),
+        None => builder,
+    }
+}
+
 /// oidc-provider, a certified OpenID Provider.
 pub(crate) struct Provider {
     pub(crate) issuer: Url,
@@ -65,7 +83,7 @@ pub(crate) struct Provider {
 }
 
 impl Provider {
-    pub(crate) async fn start(config: &Value, log: File) -> Self {
+    pub(crate) async fn start(config: &Value, http: reqwest::Client, log: File) -> Self {
         let home = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../oidc"));
         let mut process = program(node(home))
             .arg("server.mjs")
@@ -85,7 +103,7 @@ impl Provider {
         let said: Value = serde_json::from_str(&line).unwrap();
         Self {
             issuer: said["issuer"].as_str().unwrap().parse().unwrap(),
-            http: reqwest::Client::new(),
+            http,
             _process: process,
         }
     }
@@ -177,9 +195,10 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// Starts it at `port` with nothing in its environment but what is given here.
+    /// Starts it on loopback, at the port of `base`, with nothing in its environment but what is given here.
     pub(crate) async fn start(
-        port: u16,
+        base: Url,
+        tls: Option<&Certificates>,
         store: &Path,
         environment: &[(String, String)],
         log: &Path,
@@ -190,12 +209,21 @@ impl Demo {
         let mut process = program(demo)
             .args([
                 "--listen",
-                &format!("127.0.0.1:{port}"),
+                &format!("127.0.0.1:{}", base.port().unwrap()),
                 "--provider",
                 "none",
                 "--store",
             ])
             .arg(format!("sqlite:{}", store.display()))
+            .args(tls.into_iter().flat_map(|tls| {
+                [
+                    ("--tls-cert", &tls.certificate),
+                    ("--tls-key", &tls.key),
+                    ("--ca", &tls.root),
+                ]
+                .into_iter()
+                .flat_map(|(option, file)| [option.into(), file.clone().into_os_string()])
+            }))
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .envs(environment.iter().map(|(key, value)| (key, value)))
@@ -203,8 +231,7 @@ impl Demo {
             .stderr(out)
             .spawn()
             .expect("the demo's binary is there");
-        let base: Url = format!("http://127.0.0.1:{port}").parse().unwrap();
-        let http = reqwest::Client::new();
+        let http = http(tls).build().unwrap();
         let health = base.join("/healthz").unwrap();
         let start = Instant::now();
         loop {
@@ -270,7 +297,7 @@ pub(crate) struct Chromium {
 }
 
 impl Chromium {
-    pub(crate) async fn start(javascript: bool, log: &Path) -> Self {
+    pub(crate) async fn start(javascript: bool, tls: Option<&Certificates>, log: &Path) -> Self {
         let profile = tempfile::tempdir().unwrap();
         if !javascript {
             let preferences =
@@ -298,8 +325,10 @@ impl Chromium {
                 "--window-size=1000,900",
                 "--remote-debugging-port=0",
                 // Nothing leaves loopback, whatever a page asks for.
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+                "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
             ])
+            // The one key that is trusted beside the usual roots.
+            .args(tls.map(|tls| format!("--ignore-certificate-errors-spki-list={}", tls.pin)))
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .env("HOME", profile.path())
             .stdout(out.try_clone().unwrap())
@@ -336,13 +365,18 @@ impl Chromium {
         .expect("chromedriver starts in time");
 
         let options = json!({"debuggerAddress": debugger});
+        // What pages complain of, and what goes over the network.
+        let logs = json!({"browser": "ALL", "performance": "ALL"});
         let client = fantoccini::ClientBuilder::new(
             hyper_util::client::legacy::connect::HttpConnector::new(),
         )
         .capabilities(
-            [("goog:chromeOptions".to_owned(), options)]
-                .into_iter()
-                .collect(),
+            [
+                ("goog:chromeOptions".to_owned(), options),
+                ("goog:loggingPrefs".to_owned(), logs),
+            ]
+            .into_iter()
+            .collect(),
         )
         .connect(&address)
         .await

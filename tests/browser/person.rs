@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use reqwest::header::{ACCEPT, LOCATION, SET_COOKIE};
+use reqwest::header::{ACCEPT, HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use url::Url;
@@ -32,6 +32,7 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     /// Where it redirects to.
     pub(crate) location: Option<Url>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
@@ -114,15 +115,21 @@ pub(crate) enum AtProvider<'a> {
 
 impl Person {
     pub(crate) fn new(world: Arc<World>) -> Self {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let http = world.http();
         Self {
             world,
             http,
             cookies: Arc::default(),
         }
+    }
+
+    /// Names and values of the cookies that the application has set.
+    pub(crate) fn cookies(&self) -> Vec<(String, String)> {
+        let host = self.world.demo.base.host_str();
+        let cookies = self.cookies.lock().unwrap();
+        let mine = cookies.iter().filter(|cookie| Some(&*cookie.host) == host);
+        mine.map(|cookie| (cookie.name.clone(), cookie.value.clone()))
+            .collect()
     }
 
     /// The same cookies, kept by somebody who won't hear of changes to the original.
@@ -286,6 +293,7 @@ impl Person {
         for value in answer.headers_mut().get_all(SET_COOKIE) {
             self.keep(&url, value.to_str().unwrap());
         }
+        let headers = answer.headers().clone();
         let body = answer.text().await.expect("the answer is whole");
         if url.origin() == self.world.demo.base.origin() {
             self.world.evidence.page(url.path(), &body);
@@ -294,6 +302,7 @@ impl Person {
             url,
             status,
             location,
+            headers,
             body,
         }
     }

@@ -13,7 +13,10 @@ use crate::person::{AtProvider, assert_error_form, between};
 use crate::world::{Case, Setup, World, case};
 
 pub(crate) fn cases() -> Vec<Case> {
-    let slow = Setup { slow_tokens: true };
+    let slow = Setup {
+        slow_tokens: true,
+        ..Setup::default()
+    };
     vec![
         case!(provider::login_answers_as_the_contract_says),
         case!(provider::login_without_session_is_asked_for),

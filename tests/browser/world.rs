@@ -14,8 +14,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::evidence::Evidence;
-use crate::parts::{Chromium, Demo, Provider, encoded, free_port};
+use crate::parts::{APPLICATION, Chromium, Demo, Provider, encoded, free_port, http};
 use crate::person::Person;
+use crate::tls::Certificates;
+use crate::window;
 
 /// How long a test may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -50,6 +52,12 @@ pub(crate) use case;
 pub(crate) struct Setup {
     /// The provider takes its time at the token endpoint, so that what happens at once overlaps.
     pub(crate) slow_tokens: bool,
+    /// The provider's answer is a form that the browser posts; it answers the client `other` without asking anybody.
+    pub(crate) form_post: bool,
+    /// All speak https, and the application is `app.example.test`.
+    pub(crate) https: bool,
+    /// The application's host name over http; `127.0.0.1` if not said.
+    pub(crate) host: Option<&'static str>,
 }
 
 pub(crate) struct World {
@@ -58,6 +66,7 @@ pub(crate) struct World {
     pub(crate) evidence: Evidence,
     /// The client `op` as the provider knows it: id and secret.
     pub(crate) op: (String, String),
+    pub(crate) tls: Option<Certificates>,
     environment: Vec<(String, String)>,
     browsers: Mutex<Vec<Chromium>>,
     logs: PathBuf,
@@ -86,27 +95,42 @@ impl World {
         let other_secret = secret("the client secret of other", random_text());
         let key = secret("the sealing key", random_text());
 
-        let port = free_port();
-        let base = format!("http://127.0.0.1:{port}");
+        let tls = setup.https.then(|| Certificates::make(folder.path()));
+        let (scheme, host) = match &tls {
+            Some(_) => ("https", APPLICATION),
+            None => ("http", setup.host.unwrap_or("127.0.0.1")),
+        };
+        let base = format!("{scheme}://{host}:{}", free_port());
         let config = json!({
             "tokenDelay": if setup.slow_tokens { 1000 } else { 0 },
+            "tls": tls.as_ref().map(|tls| json!({
+                "cert": std::fs::read_to_string(&tls.certificate).unwrap(),
+                "key": std::fs::read_to_string(&tls.key).unwrap(),
+            })),
             "clients": [
                 client(&op.0, &op.1, "client_secret_basic", &base),
                 client("other", &other_secret, "client_secret_post", &base),
             ],
         });
-        let provider =
-            Provider::start(&config, File::create(logs.join("provider.log")).unwrap()).await;
+        let provider = Provider::start(
+            &config,
+            http(tls.as_ref()).build().unwrap(),
+            File::create(logs.join("provider.log")).unwrap(),
+        )
+        .await;
         let issuer = provider.issuer.as_str().trim_end_matches('/').to_owned();
-        let kwargs = json!({
+        let mut kwargs = json!({
             "scope": "openid profile email offline_access",
             // Without it this provider drops offline_access without a word.
             "prompt": "consent",
             "refresh_reuse": "revokes_family",
         });
+        if setup.form_post {
+            kwargs["response_mode"] = "form_post".into();
+        }
         let mut environment = vec![
             ("RUST_LOG".to_owned(), "trace".to_owned()),
-            ("TOKENKEEP_BASE_URL".to_owned(), base),
+            ("TOKENKEEP_BASE_URL".to_owned(), base.clone()),
             ("TOKENKEEP_KEYS".to_owned(), format!("run:{key}")),
             ("TOKENKEEP_CLIENTS".to_owned(), "op,other".to_owned()),
         ];
@@ -114,6 +138,9 @@ impl World {
             ("OP", &op.0, &op.1),
             ("OTHER", &"other".to_owned(), &other_secret),
         ] {
+            if setup.form_post && id == "other" {
+                kwargs["prompt"] = "none".into();
+            }
             environment.extend([
                 (format!("{name}_CLIENT_ID"), id.clone()),
                 (format!("{name}_CLIENT_SECRET"), client_secret.clone()),
@@ -123,17 +150,30 @@ impl World {
             ]);
         }
         let store = folder.path().join("tokens.sqlite");
-        let demo = Demo::start(port, &store, &environment, &logs.join("demo.log")).await;
+        let demo = Demo::start(
+            base.parse().unwrap(),
+            tls.as_ref(),
+            &store,
+            &environment,
+            &logs.join("demo.log"),
+        )
+        .await;
         Self {
             provider,
             demo,
             evidence,
             op,
+            tls,
             environment,
             browsers: Mutex::default(),
             logs,
             folder,
         }
+    }
+
+    /// A client that follows no redirect and finds the application.
+    pub(crate) fn http(&self) -> reqwest::Client {
+        http(self.tls.as_ref()).build().unwrap()
     }
 
     pub(crate) fn person(self: &Arc<Self>) -> Person {
@@ -144,7 +184,8 @@ impl World {
     pub(crate) async fn second_demo(&self) -> Demo {
         let store = self.folder.path().join("tokens.sqlite");
         Demo::start(
-            free_port(),
+            format!("http://127.0.0.1:{}", free_port()).parse().unwrap(),
+            None,
             &store,
             &self.environment,
             &self.logs.join("demo.log"),
@@ -154,7 +195,8 @@ impl World {
 
     /// A browser, kept until the test is over so that a failure can be looked at.
     pub(crate) async fn browser(&self, javascript: bool) -> fantoccini::Client {
-        let chromium = Chromium::start(javascript, &self.logs.join("chromium.log")).await;
+        let log = self.logs.join("chromium.log");
+        let chromium = Chromium::start(javascript, self.tls.as_ref(), &log).await;
         let client = chromium.client.clone();
         self.browsers.lock().unwrap().push(chromium);
         client
@@ -164,6 +206,23 @@ impl World {
     pub(crate) async fn picture(&self, client: &fantoccini::Client, name: &str) {
         let picture = client.screenshot().await.unwrap();
         std::fs::write(self.logs.join(format!("{name}.png")), picture).unwrap();
+    }
+
+    /// What the pages of the application were refused by their own policy.
+    async fn violations(&self) -> Vec<String> {
+        let mut violations = Vec::new();
+        for client in self.clients() {
+            violations.extend(window::violations(&client, &self.demo.base).await);
+        }
+        violations
+    }
+
+    fn clients(&self) -> Vec<fantoccini::Client> {
+        let browsers = self.browsers.lock().unwrap();
+        browsers
+            .iter()
+            .map(|browser| browser.client.clone())
+            .collect()
     }
 
     /// Ends everything; the places where a secret stands.
@@ -185,14 +244,7 @@ impl World {
             .join(name.replace("::", "-"));
         let _ = std::fs::remove_dir_all(&kept);
         std::fs::create_dir_all(&kept).unwrap();
-        let clients: Vec<_> = self
-            .browsers
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|browser| browser.client.clone())
-            .collect();
-        for (number, client) in clients.into_iter().enumerate() {
+        for (number, client) in self.clients().into_iter().enumerate() {
             if let Ok(picture) = client.screenshot().await {
                 std::fs::write(kept.join(format!("{number}.png")), picture).unwrap();
             }
@@ -226,6 +278,15 @@ impl Case {
                     Some(format!("not done after {LIMIT:?}"))
                 }
             };
+            if failure.is_none() {
+                let violations = world.violations().await;
+                failure = (!violations.is_empty()).then(|| {
+                    format!(
+                        "pages that need what their policy forbids:\n{}",
+                        violations.join("\n")
+                    )
+                });
+            }
             if let Some(failure) = &mut failure {
                 let kept = world.keep_failure(self.name).await;
                 failure.push_str(&format!("\nscreenshots, pages and logs: {kept}"));

@@ -4,7 +4,9 @@ mod callback;
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use axum::{Router, routing::get};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use tokenkeep::{
     Login, OAuth,
@@ -186,6 +188,124 @@ async fn no_other_site_starts_adding_a_grant() {
     assert_eq!(app.world.provider.requests("/authorize"), asked);
     let own = browser.with_header("sec-fetch-site", "same-origin");
     assert_eq!(own.get(&app.at("/connect/op")).await.unwrap().status, 303);
+}
+
+#[tokio::test]
+async fn a_page_runs_nothing_stands_in_no_frame_and_tells_nobody_its_address() {
+    let app = App::with(|routes| routes).await;
+    let browser = app.browser().with_header("accept", "text/html");
+    let stranger = app.browser().with_header("accept", "text/html");
+    browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
+    let cases = [
+        (&browser, 200, "/logout", "same-origin"),
+        (&stranger, 200, "/logout", "same-origin"),
+        (&stranger, 401, "/me", "no-referrer"),
+        (&stranger, 404, "/login/nobody", "no-referrer"),
+        (&browser, 400, "/callback/op?code=x&state=x", "no-referrer"),
+        (&browser, 400, "/logged-out/op?state=x", "no-referrer"),
+    ];
+    for (browser, status, path, referrer) in cases {
+        let page = browser.get(&app.at(path)).await.unwrap();
+        assert_eq!(page.status, status, "{path}");
+        assert_private(&page, referrer);
+        assert_eq!(page.header("x-frame-options"), Some("DENY"), "{path}");
+        let policy = page.header("content-security-policy").unwrap();
+        let has_form = page.body.contains("<form");
+        let forms = "; form-action 'none'";
+        assert_eq!(policy.ends_with(forms), !has_form, "{path}: {policy}");
+        let style = page.body.split("<style>").nth(1).unwrap();
+        let (style, _) = style.split_once("</style>").unwrap();
+        let hash = digest::digest(&digest::SHA256, style.as_bytes());
+        assert_eq!(
+            policy.trim_end_matches(forms),
+            format!(
+                "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; frame-ancestors 'none'",
+                STANDARD.encode(hash)
+            ),
+            "{path}"
+        );
+        // What the policy would stop anyway.
+        for part in [" style=", "<script", " on", "<img", "<link"] {
+            assert!(!page.body.contains(part), "{path}: {part}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_answer_is_kept_by_a_cache_or_tells_its_address() {
+    let app = App::with(|routes| routes).await;
+    let browser = app.browser().accepting_json();
+    let start = browser.get(&app.at("/login/op")).await.unwrap();
+    let visit = browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
+    let refused = browser.get(&app.at("/callback/op?code=x&state=x")).await;
+    let people = app.browser();
+    let signed_in = people.log_in(&app.at("/login/op"), "alice").await.unwrap();
+    let to_the_start = signed_in.at("/callback/op").unwrap();
+    assert_eq!((start.status, to_the_start.status), (303, 303));
+    for answer in [&start, visit.last(), &refused.unwrap(), to_the_start] {
+        assert_private(answer, "no-referrer");
+    }
+}
+
+#[track_caller]
+fn assert_private(page: &Page, referrer: &str) {
+    let address = page.url.path();
+    assert_eq!(page.header("cache-control"), Some("no-store"), "{address}");
+    assert_eq!(
+        page.header("x-content-type-options"),
+        Some("nosniff"),
+        "{address}"
+    );
+    assert_eq!(page.header("referrer-policy"), Some(referrer), "{address}");
+}
+
+#[tokio::test]
+async fn what_a_provider_says_is_text_on_the_page() {
+    let app = App::with(|routes| routes).await;
+    let browser = app.browser().with_header("accept", "text/html");
+    let start = browser.get(&app.at("/login/op")).await.unwrap();
+    let location: url::Url = start.header("location").unwrap().parse().unwrap();
+    let (_, state) = location
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap();
+    let mut callback: url::Url = app.at("/callback/op").parse().unwrap();
+    callback.query_pairs_mut().extend_pairs([
+        ("error", "'\"></title><img src=x onerror=x>"),
+        ("state", &state),
+        ("iss", app.world.provider.issuer()),
+    ]);
+    let page = browser.get(callback.as_str()).await.unwrap();
+    assert_eq!(page.status, 502, "{}", page.body);
+    let text = "&#39;&quot;&gt;&lt;/title&gt;&lt;img src=x onerror=x&gt;";
+    assert!(page.body.contains(text), "{}", page.body);
+    assert!(!page.body.contains("<img"));
+}
+
+/// A sibling host, or a script that keeps a name in a cookie, would sign everybody out.
+#[tokio::test]
+async fn cookies_of_others_that_are_not_ascii_take_ours_not_along() {
+    let app = App::with(|routes| routes).await;
+    let browser = app.browser();
+    browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
+    let own = browser.cookies(&app.base);
+    let (name, value) = own
+        .iter()
+        .find(|(name, _)| name == "tokenkeep-session")
+        .unwrap();
+    for other in ["name=Jos\u{e9}".as_bytes(), b"name=\xff"] {
+        let line = [other, b"; ", name.as_bytes(), b"=", value.as_bytes()].concat();
+        let answer = reqwest::Client::new()
+            .get(app.at("/me"))
+            .header(
+                "cookie",
+                axum::http::HeaderValue::from_bytes(&line).unwrap(),
+            )
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 200, "{other:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //
 // OIDC_CONFIG: `clients` (oidc-provider's client metadata), `port` (default 0: any free one),
 // `accessTokenTtl` and `refreshTokenTtl` in seconds (default an hour and 14 days), `tokenDelay` in milliseconds: how long
-// the token endpoint waits before it looks at a request.
+// the token endpoint waits before it looks at a request, `tls` ({cert, key} in PEM): speaks https.
 // One line of JSON on standard output says where it is: {"issuer": "http://localhost:PORT"}.
 // It ends on SIGTERM, and as soon as its standard input closes: it can't outlive the test that started it.
 //
@@ -14,6 +14,7 @@
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import process from 'node:process';
 
 import Provider from 'oidc-provider';
@@ -27,6 +28,7 @@ const {
   accessTokenTtl = 3600,
   refreshTokenTtl = 14 * 24 * 3600,
   tokenDelay = 0,
+  tls,
 } = JSON.parse(process.env.OIDC_CONFIG ?? '{}');
 
 const issued = new Map();
@@ -101,11 +103,11 @@ function signingKey(type, options, alg) {
   return { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg, kid: `${alg.toLowerCase()}-1` };
 }
 
-const server = createServer();
+const server = tls ? createSecureServer(tls) : createServer();
 await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
 
 // The application is at 127.0.0.1 and the provider at localhost, so that cookies and SameSite see two sites.
-const issuer = `http://localhost:${server.address().port}`;
+const issuer = `${tls ? 'https' : 'http'}://localhost:${server.address().port}`;
 
 const provider = new Provider(issuer, {
   adapter: Adapter,

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 use tokenkeep_core::{self as core, Cookie, ErrorCode, Phase};
@@ -17,8 +17,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`tokenkeep_core::Error`] as an answer: a fitting status, and `{error, phase, client, message, action, help, retry_after?,
 /// connect_url?}` as JSON, or a page for people where the request is known to want one.
 ///
+/// The page runs no script, loads nothing and stands in no frame: its `content-security-policy` says so. No answer is kept by
+/// a cache or tells another site its address (`cache-control: no-store`, `referrer-policy: no-referrer`).
+///
 /// The core's error stands in the response's extensions as `Arc<tokenkeep_core::Error>`, so that a layer of the
-/// application can draw a page of its own.
+/// application can draw a page of its own; it also replaces the `content-security-policy` then.
 pub struct Error {
     error: Arc<core::Error>,
     page: bool,
@@ -132,12 +135,11 @@ impl IntoResponse for Error {
             tracing::debug!(error = %self.error, "answered with an error");
         }
         let mut response = if self.page {
-            (status, Html(page::error(&self.error))).into_response()
+            (status, page::error(&self.error)).into_response()
         } else {
-            (status, axum::Json(Self::json(&self.error))).into_response()
+            (status, page::PRIVATE, axum::Json(Self::json(&self.error))).into_response()
         };
         let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(wait) = self.error.retry_after() {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -1,7 +1,28 @@
-//! The few pages of our own: plain, and complete without script or style sheet.
+//! The few pages of our own: plain, and complete without script or style sheet; and what browsers must know of our answers.
 
-use axum::http::{HeaderMap, header};
+use axum::{
+    http::{HeaderMap, HeaderName, header},
+    response::{Html, IntoResponse, Response},
+};
 use tokenkeep_core::{self as core, Session};
+
+/// For every answer: no cache keeps it, it is nothing but what it says it is, and its address, which may hold a code, is
+/// told to nobody.
+pub(crate) const PRIVATE: [(HeaderName, &str); 3] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+];
+
+/// What a page of ours may do: show itself, in no frame. Its one style sheet is named by its hash.
+const POLICY: &str = "default-src 'none'; style-src 'sha256-Lxcn3wAuyooET/kXDJA+fabEIIYUmQBN2D/33CQJjnc='; \
+                      base-uri 'none'; frame-ancestors 'none'";
+const NO_FORMS: &str = "; form-action 'none'";
+// Browsers apply `form-action` to the redirects after a form too, and logging out leads to any provider, and on from there.
+const ANY_FORMS: &str = "";
+
+const STYLE: &str =
+    "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}";
 
 /// Does a request with these headers want a page rather than JSON? Browsers ask for `text/html` first.
 #[must_use]
@@ -38,23 +59,30 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-fn page(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+/// `title` and `body` are HTML.
+fn page(forms: &str, title: &str, body: &str) -> Response {
+    let html = format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title>\
-         <body style=\"font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto; padding: 0 1rem\">\
-         <h1>{title}</h1>{body}</body></html>"
-    )
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title><style>{STYLE}</style></head>\
+         <body><h1>{title}</h1>{body}</body></html>"
+    );
+    let of_pages = [
+        (header::CONTENT_SECURITY_POLICY, format!("{POLICY}{forms}")),
+        // For browsers that know no `frame-ancestors`.
+        (header::X_FRAME_OPTIONS, "DENY".to_owned()),
+    ];
+    (PRIVATE, of_pages, Html(html)).into_response()
 }
 
 /// What happened, and a way on.
-pub(crate) fn error(error: &core::Error) -> String {
+pub(crate) fn error(error: &core::Error) -> Response {
     let (href, label) = match error.connect_url() {
         Some(url) => (escape(url), "Log in again"),
         None => ("/".to_owned(), "Back to the start"),
     };
     page(
+        NO_FORMS,
         "That did not work",
         &format!(
             "<p>{}</p><p><small>Code <code data-test=\"error\" data-error=\"{code}\">{code}</code></small></p>\
@@ -66,13 +94,15 @@ pub(crate) fn error(error: &core::Error) -> String {
 }
 
 /// A button that logs out: a link must not.
-pub(crate) fn log_out(session: Option<&Session>, action: &str) -> String {
+pub(crate) fn log_out(session: Option<&Session>, action: &str) -> Response {
     match session {
         None => page(
+            NO_FORMS,
             "Signed out",
             "<p>Nobody is signed in.</p><p><a href=\"/\">Back to the start</a></p>",
         ),
         Some(session) => page(
+            ANY_FORMS,
             "Log out?",
             &format!(
                 "<form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"csrf\" value=\"{}\">\

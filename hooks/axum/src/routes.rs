@@ -7,7 +7,7 @@ use axum::{
     body::Bytes,
     extract::{DefaultBodyLimit, RawQuery, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use serde_json::{Value, json};
@@ -36,6 +36,10 @@ type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = Result<String, 
 /// | `GET /logout` | a page with a button; for programs `{client, owner, csrf}` |
 /// | `POST /logout` | ends the session here and, where it can be done, at the provider; a grant with `offline_access` stays for background work ([`Grant::revoke`](core::Grant::revoke) ends that) |
 /// | `GET /logged-out/{client}` | the way back from there |
+///
+/// No answer is kept by a cache, and none tells another site its address. The pages run no script, load nothing and stand in
+/// no frame. Pages of the application that show who is signed in need `cache-control: no-store` of their own: otherwise the
+/// browser's back button shows them after the logout.
 ///
 /// The registry needs a [`base_url`](core::OAuthBuilder::base_url): redirect URIs are built from it, never from what a
 /// request names.
@@ -160,15 +164,8 @@ fn see_other(to: &str) -> Result<Response> {
             "an address to go to cannot stand in a header",
         )
     })?;
-    let headers = [
-        (header::LOCATION, location),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-        (
-            header::REFERRER_POLICY,
-            HeaderValue::from_static("no-referrer"),
-        ),
-    ];
-    Ok((StatusCode::SEE_OTHER, headers).into_response())
+    let headers = [(header::LOCATION, location)];
+    Ok((StatusCode::SEE_OTHER, page::PRIVATE, headers).into_response())
 }
 
 impl Routes {
@@ -277,8 +274,8 @@ impl Routes {
             .map_err(|error| error.with_cookies(removal.clone()))?;
         let set = SetCookies(removal.into_iter().chain(kept.cookies).collect());
         if wants_json(headers) {
-            let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-            return Ok((set, no_store, Json(summary(&login, &kept.owner))).into_response());
+            let summary = Json(summary(&login, &kept.owner));
+            return Ok((set, page::PRIVATE, summary).into_response());
         }
         let to = login.return_to.as_deref().unwrap_or(&self.after_login);
         Ok((set, see_other(to)?).into_response())
@@ -450,13 +447,11 @@ async fn log_out_page(
         .into_response(),
         (None, _) if wants_json(&headers) => return Err(SignedIn::nobody(&headers)),
         (session, Some(page)) => page(session),
-        (session, None) => {
-            let action = format!("{}/logout", routes.prefix);
-            Html(page::log_out(session, &action)).into_response()
-        }
+        (session, None) => page::log_out(session, &format!("{}/logout", routes.prefix)),
     };
-    let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((no_store, page).into_response())
+    // With `no-referrer` browsers would post the form without its origin, and applications may check that.
+    let own = [(header::REFERRER_POLICY, "same-origin")];
+    Ok((page::PRIVATE, own, page).into_response())
 }
 
 async fn log_out(

@@ -52,3 +52,18 @@ impl fmt::Debug for BrowserCookies {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_blanks_of_the_header_are_taken_off_a_name() {
+        let cookies = BrowserCookies::parse([
+            "a=1;\t__Host-s=own ;\u{2003}__Host-s=planted; \u{a0}__Host-s=planted;b",
+            "\u{b}__Host-s=planted; __Host-s=\"quoted\"",
+        ]);
+        let values: Vec<_> = cookies.values("__Host-s").collect();
+        assert_eq!(values, ["own", "quoted"]);
+    }
+}
