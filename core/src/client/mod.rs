@@ -24,7 +24,7 @@ pub(crate) use authorize::AuthorizeOptions;
 pub use callback::CallbackParams;
 pub(crate) use callback::{ReturnTo, check};
 pub use cookie::{BrowserCookies, Cookie, SameSite};
-pub(crate) use flow::{Flow, FlowCookies, OpenFlow};
+pub(crate) use flow::{Flow, FlowCookies, LIFE as FLOW_LIFE, OpenFlow};
 pub use grant::{Grant, GrantInfo, GrantState, Kept};
 pub use handle::Client;
 pub use introspect::Introspection;

@@ -48,6 +48,9 @@ fn page(title: &str, body: &str) -> String {
     )
 }
 
+/// What a provider's page shows in a frame that nobody sees.
+pub(crate) const SIGNED_OUT_IN_FRAME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Signed out</title><p>Signed out</p></html>";
+
 /// What happened, and a way on.
 pub(crate) fn error(error: &core::Error) -> String {
     let (href, label) = match error.connect_url() {
