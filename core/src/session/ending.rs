@@ -86,7 +86,8 @@ impl Ready {
         session: Option<&str>,
         cause: LogoutCause,
     ) -> Result<bool> {
-        let Some(record) = self.keeper().first_look(key).await? else {
+        let record = self.keeper().first_look(key).await?;
+        let Some(record) = record.filter(|record| record.header.state != State::LoggedOut) else {
             return Ok(false);
         };
         let ends = |payload: &Payload| {

@@ -25,8 +25,8 @@ fn lives(world: &World) -> bool {
         .is_some()
 }
 
-/// The three ways in which a logout begins.
-async fn log_out(world: &World, oauth: &OAuth, way: usize) {
+/// The three ways in which a logout begins. Answers how many grants ended, which the first does not say.
+async fn log_out(world: &World, oauth: &OAuth, way: usize) -> usize {
     let kept = world.log_in(oauth, "alice").await;
     assert!(lives(world));
     let client = oauth.client(CLIENT).unwrap();
@@ -34,16 +34,17 @@ async fn log_out(world: &World, oauth: &OAuth, way: usize) {
         0 => {
             let session = kept.session.as_ref().unwrap();
             oauth.log_out(session, Some(LOGGED_OUT)).await.unwrap();
+            1
         }
         1 => {
             let named = token(world, &LogoutToken::of_session(sid(&kept)));
-            assert_eq!(tell(oauth, &named).await.unwrap().grants, 1);
+            tell(oauth, &named).await.unwrap().grants
         }
         _ => {
             let asked = format!("iss={}&sid={}", world.provider.issuer(), sid(&kept));
             let none = BrowserCookies::default();
             let out = client.frontchannel_logout(&asked, &none).await.unwrap();
-            assert_eq!(out.ended.grants, 1);
+            out.ended.grants
         }
     }
 }
@@ -53,20 +54,13 @@ async fn every_logout_revokes_where_the_registration_says_so_and_none_otherwise(
     on_every_store(Provider::builder, async |world| {
         for way in 0..3 {
             let oauth = world.oauth();
-            if way != 1 {
-                log_out(world, &oauth, way).await;
-            } else {
-                let kept = world.log_in(&oauth, "alice").await;
-                tell(&oauth, &token(world, &LogoutToken::of_session(sid(&kept))))
-                    .await
-                    .unwrap();
-            }
+            log_out(world, &oauth, way).await;
             alice(&oauth).token().await.unwrap();
             assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
             assert!(lives(world), "offline access outlives a session");
 
             let oauth = revoking(world);
-            log_out(world, &oauth, way).await;
+            assert_eq!(log_out(world, &oauth, way).await, 1, "way {way}");
             refused(alice(&oauth).token().await, ErrorCode::LoginRequired);
             assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
             assert!(!lives(world), "way {way}");

@@ -45,9 +45,9 @@ async fn a_login_that_fails_ends_nothing() {
         .build()
         .unwrap();
     let before = world.log_in(&world.oauth(), "alice").await;
-    let login = world.login(&oauth, "bob").await.unwrap();
+    let login = world.login(&oauth, "alice").await.unwrap();
     let refused = oauth
-        .keep_login(&login, "bob", before.session.as_ref())
+        .keep_login(&login, "alice", before.session.as_ref())
         .await;
     assert!(refused.is_err());
     assert!(is_in(&oauth, &before.cookies).await);
@@ -59,6 +59,7 @@ async fn a_planted_session_ends_when_its_browser_logs_in() {
     let app = App::with(|routes| routes).await;
     let attacker = app.browser();
     let login = app.at("/login/op");
+    app.world.provider.auto_login(Some("mallory"));
     attacker.log_in(&login, "mallory").await.unwrap();
     let planted = attacker.cookies(&app.base);
     let victim = app.browser();
