@@ -52,6 +52,10 @@ pub enum LogoutCause {
     Revoked,
     /// The application [forgot](crate::OAuth::forget) the owner.
     Forgotten,
+    /// The provider ended its session, by back-channel or front-channel logout.
+    Provider,
+    /// A login in the same browser took the session's place.
+    Replaced,
     /// The row is gone: purged, evicted, or deleted by an operator.
     RowMissing,
     /// Another process did it.

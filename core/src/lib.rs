@@ -41,7 +41,7 @@ pub use refresh::{
 };
 pub use registry::{ClientSource, Explanation, OAuth, OAuthBuilder};
 pub use seal::KeyRing;
-pub use session::{KeptLogin, LoggedOut, Session};
+pub use session::{EndedByProvider, FrontchannelLogout, KeptLogin, LoggedOut, Session};
 pub use token::{
     Credential, GrantId, NeedsLoginCause, Owner, Secret, Slot, Step, Target, Token, TokenBuilder,
     TokenKey, TrailEntry,

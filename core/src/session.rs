@@ -1,16 +1,25 @@
 //! Browser sessions: a sealed cookie that names a session record, and is valid only while that record is there.
 
+mod backchannel;
+mod ending;
+mod form;
+mod frontchannel;
+mod logout;
+mod marks;
+
 use std::{fmt, sync::Arc, time::Duration};
+
+pub use ending::EndedByProvider;
+pub use frontchannel::FrontchannelLogout;
+pub use logout::LoggedOut;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
-use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
     BrowserCookies, Cookie, Error, ErrorCode, IdTokenClaims, Login, LoginKept, LogoutCause, OAuth,
     Phase, Result, Secret, Target, Timestamp, TokenKey, Userinfo,
-    client::ClientState,
     refresh::{ClientTerms, Login as NewRecord, TokenSource},
     registry::Ready,
     store::Index,
@@ -102,24 +111,6 @@ pub struct KeptLogin {
     pub cookies: Vec<Cookie>,
 }
 
-/// A session that ended. `Debug` shows no query: the ID token stands there as a hint.
-#[non_exhaustive]
-pub struct LoggedOut {
-    /// Where the browser goes to end the session at the provider too, if it has an end-session endpoint and can be asked.
-    pub redirect: Option<Url>,
-    /// To be set with the answer.
-    pub cookies: Vec<Cookie>,
-}
-
-impl fmt::Debug for LoggedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LoggedOut")
-            .field("redirect", &self.redirect.as_ref().map(crate::http::Shown))
-            .field("cookies", &self.cookies)
-            .finish()
-    }
-}
-
 /// What the session cookie says, sealed.
 #[derive(Serialize, Deserialize)]
 struct CookieContent {
@@ -141,11 +132,14 @@ fn bound(cookie: &str) -> Vec<u8> {
 
 impl OAuth {
     /// Keeps a login for its owner: renews the grant, and begins a session, unless the login only
-    /// [connects](crate::AuthorizeRedirect::connect) an account. `signed_in` is the browser's session at this moment.
+    /// [connects](crate::AuthorizeRedirect::connect) an account. `signed_in` is the browser's session at this moment, if it has
+    /// one: the new session takes its place, and it ends, whoever planted or left it there.
+    ///
+    /// A login whose session the provider ended while it was under way is not kept.
     ///
     /// # Errors
     /// `invalid_key` for an owner that cannot be one; `user_changed` if an account was to be connected and somebody else is
-    /// signed in by now; `store_unavailable`, `key_missing`; `missing_store` for a session where only closures keep tokens; whatever
+    /// signed in by now; `login_required` if the provider ended its session meanwhile; `store_unavailable`, `key_missing`; `missing_store` for a session where only closures keep tokens; whatever
     /// [`before_login_kept`](crate::Hook::before_login_kept) refuses with.
     ///
     /// # Cancel safety
@@ -193,6 +187,7 @@ impl OAuth {
         self.keep_grant(ready, &key, login, session_id.clone(), &terms)
             .await?;
         let Some(session_id) = session_id else {
+            self.refuse_if_ended(ready, login, &key, None).await?;
             return Ok(KeptLogin {
                 owner: owner.to_owned(),
                 session: None,
@@ -200,13 +195,25 @@ impl OAuth {
             });
         };
         let (session, cookie) = self
-            .begin_session(ready, key, login, session_id, &terms)
+            .begin_session(ready, key.clone(), login, session_id, &terms)
             .await?;
+        self.refuse_if_ended(ready, login, &key, Some(&session.key))
+            .await?;
+        if let Some(before) = signed_in {
+            self.end_replaced(ready, before).await;
+        }
         Ok(KeptLogin {
             owner: owner.to_owned(),
             session: Some(session),
             cookies: vec![cookie],
         })
+    }
+
+    /// Ends the session that the browser had before. The browser forgets its cookie either way.
+    async fn end_replaced(&self, ready: &Ready, before: &Session) {
+        if let Err(error) = ready.end_key(&before.key, LogoutCause::Replaced).await {
+            tracing::warn!(key = %before.key.mark(), %error, "a session that another one replaced could not be ended; it ends by its age");
+        }
     }
 
     async fn keep_grant(
@@ -389,111 +396,6 @@ impl OAuth {
         }
         let snapshot = ready.keeper().session(&session.key).await?;
         Ok(snapshot.is_some_and(|snapshot| snapshot.session.is_some()))
-    }
-
-    /// Ends a session here, in every process, and says where the browser ends it at the provider. A grant that the provider
-    /// bound to its session (no `offline_access`) ends with it; others stay for the application's own work.
-    ///
-    /// It ends here even if the provider is down: then there is no redirect.
-    ///
-    /// # Errors
-    /// `store_unavailable`: the session is not ended then.
-    ///
-    /// # Cancel safety
-    /// The session may be ended or not.
-    pub async fn log_out(
-        &self,
-        session: &Session,
-        post_logout_redirect_uri: Option<&str>,
-    ) -> Result<LoggedOut> {
-        let ready = self.ready()?;
-        // Before anything ends: without an address no cookie could be taken back.
-        let base = ready.base_for(post_logout_redirect_uri)?;
-        let keeper = ready.keeper();
-        let first = keeper
-            .first_look(&session.key)
-            .await?
-            .map(|record| record.header.grant_id);
-        keeper
-            .log_out(&session.key, first, LogoutCause::Requested)
-            .await?;
-        let mut cookies = vec![ready.cookie(&base, COOKIE).removal()];
-        let redirect = match self
-            .log_out_at_provider(ready, session, post_logout_redirect_uri)
-            .await
-        {
-            Ok(redirect) => redirect,
-            Err(error) => {
-                tracing::warn!(key = %session.key.mark(), %error, "the session ended here, but the provider cannot be asked");
-                None
-            }
-        };
-        let redirect = redirect.map(|redirect| {
-            cookies.extend(redirect.cookies);
-            redirect.url
-        });
-        Ok(LoggedOut { redirect, cookies })
-    }
-
-    async fn log_out_at_provider(
-        &self,
-        ready: &Ready,
-        session: &Session,
-        post_logout_redirect_uri: Option<&str>,
-    ) -> Result<Option<crate::Redirect>> {
-        let client = self.client(session.client())?;
-        let Some(id_token) = &session.payload.id_token else {
-            return Ok(None);
-        };
-        let mut logout = client.logout_redirect().id_token_hint(id_token.clone());
-        if let Some(uri) = post_logout_redirect_uri {
-            logout = logout.post_logout_redirect_uri(uri);
-        }
-        let redirect = logout.await?;
-        if redirect.is_some() {
-            let state = client.state().await?;
-            match self.end_bound_grant(ready, session, &state).await {
-                // Closures that delete nothing: the browser is logged out all the same.
-                Err(error) if error.code() == ErrorCode::Unsupported => {
-                    tracing::warn!(key = %session.key.mark(), %error, "the grant of a session that ended stays");
-                }
-                ended => ended?,
-            }
-        }
-        Ok(redirect)
-    }
-
-    /// Ends the grant that this session renewed last, unless it was issued to outlive it (OpenID Connect Core section 11).
-    async fn end_bound_grant(
-        &self,
-        ready: &Ready,
-        session: &Session,
-        state: &ClientState,
-    ) -> Result<()> {
-        let key = TokenKey::new(session.client(), &session.owner)?;
-        let Some(record) = ready.keeper().first_look(&key).await? else {
-            return Ok(());
-        };
-        let Some(payload) = record.payload() else {
-            return Ok(());
-        };
-        let crate::Slot::Session(id) = session.key.slot() else {
-            return Ok(());
-        };
-        let outlives = payload.access(&Target::login()).is_none_or(|access| {
-            access
-                .scopes
-                .iter()
-                .flatten()
-                .any(|scope| scope == "offline_access")
-        });
-        if state.resolved.is_openid() && payload.session.as_deref() == Some(&**id) && !outlives {
-            ready
-                .keeper()
-                .log_out(&key, Some(record.header.grant_id), LogoutCause::Requested)
-                .await?;
-        }
-        Ok(())
     }
 }
 

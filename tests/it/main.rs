@@ -16,6 +16,7 @@ mod kind;
 mod kit;
 mod living;
 mod login;
+mod logout;
 mod promises;
 mod refresh;
 mod routes;

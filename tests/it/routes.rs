@@ -17,10 +17,10 @@ use tokenkeep_testing::{Browser, Page};
 use crate::world::World;
 
 /// An application that listens, and a browser of its own.
-struct App {
-    world: World,
-    base: String,
-    oauth: OAuth,
+pub(crate) struct App {
+    pub(crate) world: World,
+    pub(crate) base: String,
+    pub(crate) oauth: OAuth,
 }
 
 async fn me(user: SignedIn) -> String {
@@ -41,7 +41,7 @@ async fn call(user: SignedIn) -> tokenkeep::axum::Result<String> {
 }
 
 impl App {
-    async fn with(hook: impl FnOnce(Routes) -> Routes) -> Self {
+    pub(crate) async fn with(hook: impl FnOnce(Routes) -> Routes) -> Self {
         let world = World::new().await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -66,11 +66,11 @@ impl App {
         Self { world, base, oauth }
     }
 
-    fn browser(&self) -> Browser {
+    pub(crate) fn browser(&self) -> Browser {
         self.world.provider.browser()
     }
 
-    fn at(&self, path: &str) -> String {
+    pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 }

@@ -159,12 +159,7 @@ impl Grant {
         let keeper = self.keeper()?;
         let key = self.key()?;
         if let Some(payload) = self.end(LogoutCause::Revoked).await? {
-            if let Some(refresh_token) = &payload.refresh_token {
-                keeper.revoke_later(key, refresh_token.clone(), "refresh_token");
-            }
-            for access in &payload.access_tokens {
-                keeper.revoke_later(key, access.token.clone(), "access_token");
-            }
+            keeper.revoke_all_later(key, *payload);
         }
         Ok(())
     }

@@ -34,6 +34,11 @@ impl Client {
         &self.name
     }
 
+    /// The registry that it belongs to.
+    pub(crate) fn registry(&self) -> &OAuth {
+        &self.oauth
+    }
+
     pub(super) fn oauth(&self) -> Result<&Ready> {
         self.oauth.ready()
     }

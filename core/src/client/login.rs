@@ -7,7 +7,8 @@ use url::Url;
 
 use super::{Bounds, BrowserCookies, CallbackParams, Client, ClientState, Cookie, OpenFlow, check};
 use crate::{
-    Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, Result, Secret, Token, Userinfo,
+    Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, Result, Secret, Timestamp, Token,
+    Userinfo,
     hooks::ClientHooks,
     openid::validate_with,
     token::{Credential, TokenAnswer},
@@ -37,6 +38,8 @@ pub struct Login {
     pub(crate) client_id: String,
     /// The application's address, for its cookies.
     pub(crate) base: Url,
+    /// When the browser was sent to the provider.
+    pub(crate) started_at: Timestamp,
 }
 
 impl fmt::Debug for Login {
@@ -90,6 +93,7 @@ impl Login {
             issuer: binding.issuer,
             client_id: binding.client_id,
             base,
+            started_at: oauth.clock().now(),
         })
     }
 
@@ -279,6 +283,7 @@ impl Client {
             issuer: binding.issuer,
             client_id: binding.client_id,
             base,
+            started_at: flow.created_at,
         })
     }
 
@@ -335,7 +340,7 @@ fn token_of(
     state: &ClientState,
     answer: &TokenAnswer,
     flow: &super::Flow,
-    asked_at: crate::Timestamp,
+    asked_at: Timestamp,
     id_token_is_valid: bool,
 ) -> Result<Token> {
     let credential = match &answer.credential {

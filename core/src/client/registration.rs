@@ -71,6 +71,8 @@ pub struct Registration {
     without_automatic_refresh: bool,
     keep_alive: Option<Duration>,
     trusted_audiences: Vec<String>,
+    revoke_at_logout: Option<bool>,
+    frontchannel_by_cookie: bool,
     closures: Closures,
 }
 
@@ -424,6 +426,28 @@ impl Registration {
     #[must_use]
     pub fn trust_audience(mut self, audience: impl Into<String>) -> Self {
         self.trusted_audiences.push(audience.into());
+        self
+    }
+
+    /// Ends and revokes the user's grant of this client at every logout, wherever it began: here, or at the provider by
+    /// back-channel or front-channel logout (RFC 7009). Without it a grant with `offline_access` outlives its sessions, for
+    /// the application's own work (OpenID Connect Back-Channel Logout section 2.7).
+    ///
+    /// It ends here first; the provider is asked in the background, with retries, and no logout waits for it.
+    #[must_use]
+    pub fn revoke_at_logout(mut self) -> Self {
+        self.revoke_at_logout = Some(true);
+        self
+    }
+
+    /// Lets a front-channel logout without `iss` and `sid` end the session of the browser that brings it, for a provider that
+    /// cannot send them. They are sent if the client is registered there with `frontchannel_logout_session_required`.
+    ///
+    /// Dangerous: any page of the application's own site can log a user out then. It also works for few providers: browsers
+    /// send the session's cookie (SameSite=Lax) into no frame of another site.
+    #[must_use]
+    pub fn dangerously_allow_frontchannel_logout_by_cookie(mut self) -> Self {
+        self.frontchannel_by_cookie = true;
         self
     }
 

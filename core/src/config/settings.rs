@@ -46,6 +46,7 @@ pub(crate) struct Kwargs {
     pub(crate) default_timeout: Option<Duration>,
     pub(crate) refresh_reuse: Option<Reuse>,
     pub(crate) rotation: Option<Rotation>,
+    pub(crate) revoke_at_logout: Option<bool>,
 }
 
 impl ClientSettings {
@@ -142,6 +143,7 @@ impl Kwargs {
                             .ok_or_else(|| invalid(format!("{name} is not rotate or never")))?,
                     );
                 }
+                "revoke_at_logout" => kwargs.revoke_at_logout = Some(as_bool(&name, &value)?),
                 "verify" | "proxies" | "proxy" | "cert" | "trust_env" => {
                     return Err(invalid(format!(
                         "{name} is about the connection; give the builder an HTTP client with the proxy, roots or \
@@ -161,7 +163,7 @@ impl Kwargs {
 }
 
 /// What `CLIENT_KWARGS` may hold.
-const MEMBERS: [&str; 16] = [
+const MEMBERS: [&str; 17] = [
     "scope",
     "token_endpoint_auth_method",
     "revocation_endpoint_auth_method",
@@ -178,6 +180,7 @@ const MEMBERS: [&str; 16] = [
     "default_timeout",
     "refresh_reuse",
     "rotation",
+    "revoke_at_logout",
 ];
 
 /// An empty value is an absent one: `OP_CLIENT_SECRET=` in an environment file says that there is none.
@@ -220,6 +223,15 @@ fn as_seconds(variable: &str, value: &Value) -> Result<Duration> {
         .filter(|seconds| (0.0..=31_536_000.0).contains(seconds))
         .map(Duration::from_secs_f64)
         .ok_or_else(|| invalid(format!("{variable} is not a number of seconds")))
+}
+
+fn as_bool(variable: &str, value: &Value) -> Result<bool> {
+    let said = match value {
+        Value::Bool(said) => Some(*said),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    said.ok_or_else(|| invalid(format!("{variable} is neither true nor false")))
 }
 
 fn as_parameters(variable: &str, value: Value) -> Result<Vec<(String, String)>> {

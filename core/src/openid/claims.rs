@@ -185,7 +185,7 @@ pub(super) struct Payload<'a> {
 }
 
 /// The event that makes a token a logout token (OpenID Connect Back-Channel Logout section 2.4).
-const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+pub(super) const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 impl<'a> Payload<'a> {
     /// Reads a claims set; none if it is not an object with every member once, or a claim that is checked is of

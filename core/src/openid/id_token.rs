@@ -27,6 +27,11 @@ pub(crate) const MAX_LEN: usize = 64 * 1024;
 /// How long a `sub` and a `sid` may be, in bytes (OpenID Connect Core section 2).
 const MAX_ID: usize = 255;
 
+/// Is this `sub` or `sid` too long, or has it control characters?
+pub(super) fn is_unfit(id: &str) -> bool {
+    id.len() > MAX_ID || id.chars().any(char::is_control)
+}
+
 /// Validates an ID token with keys at hand.
 ///
 /// # Errors
@@ -72,8 +77,16 @@ pub(crate) async fn validate_with(
     checks: &IdTokenChecks<'_>,
     clock: &dyn Clock,
 ) -> Result<IdTokenClaims> {
+    with_newest_keys(keys, |keys| validate(raw, keys, rules, checks, clock.now())).await
+}
+
+/// Validates a token of any kind with a provider's published keys, as [`validate_with`] does.
+pub(super) async fn with_newest_keys<T>(
+    keys: &Cached<KeySet>,
+    validate: impl Fn(&KeySet) -> Result<T>,
+) -> Result<T> {
     let known = keys.get().await?;
-    let refused = match validate(raw, &known.value, rules, checks, clock.now()) {
+    let refused = match validate(&known.value) {
         Err(error)
             if matches!(
                 error.code(),
@@ -85,16 +98,24 @@ pub(crate) async fn validate_with(
         done => return done,
     };
     match keys.refetch_unless_newer_than(known.serial).await {
-        Ok(newer) if newer.serial != known.serial => {
-            validate(raw, &newer.value, rules, checks, clock.now())
-        }
+        Ok(newer) if newer.serial != known.serial => validate(&newer.value),
         Err(unavailable) if refused.code() == ErrorCode::MissingKey => Err(unavailable),
         _ => Err(refused),
     }
 }
 
-/// Verifies the signature, and says by which algorithm.
+/// Verifies the signature of an ID token, and says by which algorithm.
 fn verify(token: &Compact<'_>, keys: &KeySet, rules: &IdTokenRules) -> Result<SigningAlgorithm> {
+    verify_kind(token, keys, rules, |header| header.is_plain_token())
+}
+
+/// The same of a token whose `typ` is right for its kind.
+pub(super) fn verify_kind(
+    token: &Compact<'_>,
+    keys: &KeySet,
+    rules: &IdTokenRules,
+    is_of_kind: impl Fn(&Header<'_>) -> bool,
+) -> Result<SigningAlgorithm> {
     let text = token.header().map_err(unreadable)?;
     let header = Header::read(&text)
         .ok_or_else(|| invalid("the header is not an object, or a member occurs twice"))?;
@@ -106,7 +127,7 @@ fn verify(token: &Compact<'_>, keys: &KeySet, rules: &IdTokenRules) -> Result<Si
             "the header names critical extensions, and none is known",
         ));
     }
-    if !header.is_plain_token() || header.cty.is_some() {
+    if !is_of_kind(&header) || header.cty.is_some() {
         return Err(invalid(
             "its typ or cty says that it is another kind of token",
         ));
@@ -263,7 +284,6 @@ fn check_nonce(payload: &Payload<'_>, rule: &NonceRule<'_>) -> Result<()> {
 
 /// `sub` and `sid`, and what a refreshed token must have kept (section 12.2).
 fn check_subject(payload: &Payload<'_>, checks: &IdTokenChecks<'_>) -> Result<()> {
-    let is_unfit = |id: &str| id.len() > MAX_ID || id.chars().any(char::is_control);
     let subject = payload
         .subject
         .as_deref()
@@ -376,10 +396,8 @@ fn missing(claim: &str) -> Error {
 
 fn unreadable(reason: Unreadable) -> Error {
     match reason {
-        Unreadable::Encrypted => {
-            fault(ErrorCode::UnsupportedAlgorithm, "the ID token is encrypted")
-        }
-        Unreadable::Malformed(what) => invalid(&format!("the ID token is malformed: {what}")),
+        Unreadable::Encrypted => fault(ErrorCode::UnsupportedAlgorithm, "the token is encrypted"),
+        Unreadable::Malformed(what) => invalid(&format!("the token is malformed: {what}")),
     }
 }
 

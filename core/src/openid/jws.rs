@@ -90,6 +90,16 @@ impl<'a> Header<'a> {
                 .any(|plain| plain.eq_ignore_ascii_case(typ))
         })
     }
+
+    /// May it be a logout token's (OpenID Connect Back-Channel Logout section 2.4)? The `typ` of its own is only recommended.
+    pub(super) fn is_logout_token(&self) -> bool {
+        self.is_plain_token()
+            || self.typ.as_deref().is_some_and(|typ| {
+                ["logout+jwt", "application/logout+jwt"]
+                    .iter()
+                    .any(|logout| logout.eq_ignore_ascii_case(typ))
+            })
+    }
 }
 
 impl<'de> ObjectReader<'de> for Header<'de> {

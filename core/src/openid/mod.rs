@@ -15,6 +15,7 @@ mod jws;
 mod keys;
 mod loader;
 mod logout;
+mod logout_token;
 mod peek;
 mod rules;
 mod userinfo;
@@ -35,6 +36,7 @@ pub(crate) use {
     keys::KeySet,
     loader::{Cached, Loaded},
     logout::{EndSession, end_session_url},
+    logout_token::{LogoutToken, validate_logout_token},
     peek::peek,
     rules::{IdTokenRules, IssuerRule},
 };

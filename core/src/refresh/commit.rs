@@ -278,20 +278,3 @@ impl Commit<'_> {
         }
     }
 }
-
-impl Keeper {
-    /// Revokes a token in the background, with retries; a failure is logged and nothing more.
-    pub(crate) fn revoke_later(&self, key: &TokenKey, token: Secret, hint: &'static str) {
-        let (keeper, client) = (self.clone(), key.client().to_owned());
-        self.spawn(async move {
-            for round in 0..4_u32 {
-                match keeper.0.source.revoke(&client, &token, hint).await {
-                    Ok(()) => return,
-                    Err(error) if error.code() == ErrorCode::Unsupported => return,
-                    Err(error) => tracing::warn!(%client, %error, "a revocation failed"),
-                }
-                keeper.0.clock.sleep(Duration::from_secs(1 << round)).await;
-            }
-        });
-    }
-}

@@ -294,31 +294,4 @@ impl Keeper {
         grants.sort_by(|a, b| a.key.cmp(&b.key));
         grants
     }
-
-    /// Revokes what a grant held: the refresh token first, with which a provider ends the rest.
-    async fn revoke_now(&self, key: &TokenKey, body: Body) -> AtProvider {
-        let payload = match body {
-            Body::Open { payload, .. } => payload,
-            Body::KeyMissing { .. } => return AtProvider::KeyMissing,
-            Body::Empty => return AtProvider::Nothing,
-        };
-        let refresh_token = payload.refresh_token.map(|token| (token, "refresh_token"));
-        let access_tokens = payload.access_tokens.into_iter();
-        let access_tokens = access_tokens.map(|access| (access.token, "access_token"));
-        let mut outcome = AtProvider::Nothing;
-        for (token, hint) in refresh_token.into_iter().chain(access_tokens) {
-            match self.0.source.revoke(key.client(), &token, hint).await {
-                Ok(()) if matches!(outcome, AtProvider::Nothing) => outcome = AtProvider::Revoked,
-                Ok(()) => {}
-                Err(error) if error.code() == ErrorCode::Unsupported => {
-                    return AtProvider::Unsupported;
-                }
-                Err(error) => {
-                    self.revoke_later(key, token, hint);
-                    outcome = AtProvider::Failed(error);
-                }
-            }
-        }
-        outcome
-    }
 }

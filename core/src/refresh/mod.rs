@@ -20,6 +20,7 @@ mod model;
 mod news;
 mod refusal;
 mod reseal;
+mod revoke;
 mod rules;
 mod snapshot;
 mod source;

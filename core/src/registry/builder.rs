@@ -363,7 +363,7 @@ impl OAuthBuilder {
                 .session_lifetime
                 .unwrap_or(Duration::from_secs(14 * 24 * 3600)),
             builder,
-            used_flows: std::sync::Mutex::default(),
+            used: std::sync::Mutex::default(),
         })
     }
 }
@@ -432,7 +432,7 @@ fn check_store(store: &DynTokenStore, required: Capabilities) -> Result<()> {
             has.find,
             required.find,
             "find",
-            "grants cannot be listed, forgotten, kept alive or sealed anew",
+            "grants cannot be listed, forgotten, kept alive or sealed anew, and a provider's logout finds no session",
         ),
         (
             has.purge,
@@ -444,7 +444,7 @@ fn check_store(store: &DynTokenStore, required: Capabilities) -> Result<()> {
             has.once,
             required.once,
             "once",
-            "the answer to a login can be replayed in another process",
+            "the answer to a login, and a provider's logout, can be replayed in another process",
         ),
         (
             has.changes,

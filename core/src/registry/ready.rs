@@ -21,8 +21,8 @@ use crate::{
     token::Sealing,
 };
 
-/// How many logins under way one process remembers as used up, where the store cannot.
-const USED_FLOWS: usize = 100_000;
+/// How many logins and logout tokens one process remembers as used, where the store cannot.
+const USED: usize = 100_000;
 
 /// How long a login's data may be that goes through the store, in bytes.
 const FLOW_DATA: usize = 64 * 1024;
@@ -51,7 +51,7 @@ pub(crate) struct Ready {
     pub(super) session_lifetime: Duration,
     /// Builds requests; it sends them only where it is the transport.
     pub(super) builder: reqwest::Client,
-    pub(super) used_flows: Mutex<HashMap<String, Timestamp>>,
+    pub(super) used: Mutex<Used>,
 }
 
 impl fmt::Debug for Ready {
@@ -230,29 +230,8 @@ impl Ready {
 
     /// Uses a login up: it cannot be read twice. In the whole fleet where the store can remember it, else in this process.
     pub(crate) async fn use_up_flow(&self, flow: &Flow) -> Result<()> {
-        let now = self.clock().now();
-        let id = flow.id();
-        let first = if self.keeper.store().capabilities().once {
-            let ttl = flow.expires_at.since(now) + Duration::from_secs(60);
-            self.keeper.put_once("login", &id, &[], ttl).await?
-        } else {
-            let mut used = self
-                .used_flows
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if used.len() >= USED_FLOWS {
-                used.retain(|_, until| *until > now);
-            }
-            if used.len() >= USED_FLOWS {
-                return Err(Error::new(
-                    ErrorCode::StoreUnavailable,
-                    Phase::Callback,
-                    "too many logins are under way",
-                ));
-            }
-            used.insert(id, flow.expires_at).is_none()
-        };
-        if first {
+        let life = flow.expires_at.since(self.clock().now()) + Duration::from_secs(60);
+        if self.first_time("login", &flow.id(), life).await? {
             return Ok(());
         }
         Err(Error::new(
@@ -260,5 +239,58 @@ impl Ready {
             Phase::Callback,
             "the answer to this login was read before",
         ))
+    }
+
+    /// Is this the first time that something is used, within its life? In the whole fleet where the store can remember it,
+    /// else in this process.
+    pub(crate) async fn first_time(&self, space: &str, id: &str, life: Duration) -> Result<bool> {
+        if self.keeper.store().capabilities().once {
+            return self.keeper.put_once(space, id, &[], life).await;
+        }
+        let now = self.clock().now();
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.retain_if_full(now);
+        if used.0.len() >= USED {
+            return Err(Error::new(
+                ErrorCode::StoreUnavailable,
+                Phase::Store,
+                "this process remembers all that it can: too many logins and logouts are under way",
+            ));
+        }
+        Ok(used.insert(space, id, now, now + life))
+    }
+
+    /// What was to be used was not: it counts as new again.
+    pub(crate) async fn may_come_again(&self, space: &str, id: &str) {
+        if !self.keeper.store().capabilities().once {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.0.remove(&Used::name(space, id));
+            return;
+        }
+        if let Err(error) = self.keeper.take(space, id).await {
+            tracing::warn!(space, %error, "what was not used counts as used until it is over");
+        }
+    }
+}
+
+/// What one process remembers as used, and until when.
+#[derive(Default)]
+pub(super) struct Used(HashMap<String, Timestamp>);
+
+impl Used {
+    fn name(space: &str, id: &str) -> String {
+        format!("{space}\0{id}")
+    }
+
+    fn retain_if_full(&mut self, now: Timestamp) {
+        if self.0.len() >= USED {
+            self.0.retain(|_, until| *until > now);
+        }
+    }
+
+    /// Answers whether it was not there.
+    fn insert(&mut self, space: &str, id: &str, now: Timestamp, until: Timestamp) -> bool {
+        let before = self.0.insert(Self::name(space, id), until);
+        before.is_none_or(|before| before <= now)
     }
 }

@@ -75,6 +75,9 @@ fn page(forms: &str, title: &str, body: &str) -> Response {
     (PRIVATE, of_pages, Html(html)).into_response()
 }
 
+/// What a provider's page shows in a frame that nobody sees.
+pub(crate) const SIGNED_OUT_IN_FRAME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Signed out</title><p>Signed out</p></html>";
+
 /// What happened, and a way on.
 pub(crate) fn error(error: &core::Error) -> Response {
     let (href, label) = match error.connect_url() {

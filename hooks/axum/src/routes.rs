@@ -1,5 +1,7 @@
 //! The routes of a login and a logout.
 
+mod by_provider;
+
 use std::{error::Error as StdError, fmt, future::Future, pin::Pin, sync::Arc};
 
 use axum::{
@@ -8,7 +10,7 @@ use axum::{
     extract::{DefaultBodyLimit, RawQuery, State, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
 use serde_json::{Value, json};
 use tokenkeep_core::{
@@ -36,6 +38,14 @@ type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = Result<String, 
 /// | `GET /logout` | a page with a button; for programs `{client, owner, csrf}` |
 /// | `POST /logout` | ends the session here and, where it can be done, at the provider; a grant with `offline_access` stays for background work ([`Grant::revoke`](core::Grant::revoke) ends that) |
 /// | `GET /logged-out/{client}` | the way back from there |
+/// | `POST /backchannel-logout/{client}` | the provider ends sessions, whatever their browsers do ([`Client::backchannel_logout`](core::Client::backchannel_logout)); to be registered there as `backchannel_logout_uri` |
+/// | `GET /frontchannel-logout/{client}` | a page of the provider's ends a session by `iss` and `sid`, in a frame ([`Client::frontchannel_logout`](core::Client::frontchannel_logout)); to be registered there as `frontchannel_logout_uri`, with `frontchannel_logout_session_required` |
+///
+/// The back channel is answered exactly as its specification says: 200 with an empty body if what the token names has ended, also
+/// if there was nothing to end; 400 with `{error, error_description, …}` for a token that is refused (`invalid_logout_token`),
+/// and for whatever else keeps the sessions from ending, a store that is away included; 404 for a client that nobody
+/// registered. No cookie and no CSRF token is looked at: the token proves who asks. What stands in front of these routes must let
+/// the provider's requests through.
 ///
 /// No answer is kept by a cache, and none tells another site its address. The pages run no script, load nothing and stand in
 /// no frame. Pages of the application that show who is signed in need `cache-control: no-store` of their own: otherwise the
@@ -144,6 +154,14 @@ impl<S: Clone + Send + Sync + 'static> From<Routes> for Router<S> {
             )
             .route(&at("/logout"), get(log_out_page).post(log_out))
             .route(&at("/logged-out/{client}"), get(logged_out))
+            .route(
+                &at("/backchannel-logout/{client}"),
+                post(by_provider::back_channel),
+            )
+            .route(
+                &at("/frontchannel-logout/{client}"),
+                get(by_provider::front_channel),
+            )
             .layer(DefaultBodyLimit::max(64 * 1024))
             .with_state(routes)
     }
@@ -254,10 +272,14 @@ impl Routes {
         let removal: Vec<_> = returned.removal.into_iter().collect();
         let kept = async {
             let login = Arc::new(returned.login?);
-            // Who is signed in matters only where a grant is added.
+            let session = self.oauth.session(&cookies).await;
             let session = match &login.connect {
-                Some(_) => self.oauth.session(&cookies).await?,
-                None => None,
+                Some(_) => session?,
+                // It is only to end: a new one takes its place, whatever became of it.
+                None => session.unwrap_or_else(|error| {
+                    tracing::warn!(%error, "the session that a login replaces cannot be looked at");
+                    None
+                }),
             };
             let owner = match &login.connect {
                 Some(owner) => owner.clone(),

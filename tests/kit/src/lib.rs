@@ -20,6 +20,10 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Whether a logout by the provider ends the application's sessions is tried so: register its address with
+//! [`Provider::set_backchannel_logout_uri`], log in, and call [`Provider::end_session`]; [`LogoutTokenFault`] has what it must
+//! refuse.
 
 mod browser;
 pub mod conformance;
@@ -32,7 +36,8 @@ mod signed_in;
 pub use browser::{Browser, BrowserError, Callback, Page, Visit};
 pub use provider::{
     AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens, Lineage,
-    LoggedRequest, Provider, ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
+    LoggedRequest, LogoutAnswer, LogoutToken, LogoutTokenFault, Provider, ProviderBuilder,
+    Rotation, SigningAlgorithm, TestClient,
 };
 pub use proxy::{Proxy, ProxyFault, ProxyTraffic};
 pub use registration::registration;

@@ -64,6 +64,8 @@ pub(crate) struct Resolved {
     pub(crate) automatic_refresh: bool,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) trusted_audiences: Vec<String>,
+    pub(crate) revoke_at_logout: bool,
+    pub(crate) frontchannel_by_cookie: bool,
     /// Answers what an old table holds.
     pub(crate) on_missing: Option<Fetch>,
 }
@@ -263,6 +265,8 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         automatic_refresh: !r.without_automatic_refresh,
         keep_alive: r.keep_alive,
         trusted_audiences: r.trusted_audiences,
+        revoke_at_logout: win!(r.revoke_at_logout, k.revoke_at_logout).unwrap_or(false),
+        frontchannel_by_cookie: r.frontchannel_by_cookie,
         on_missing: r.closures.on_missing,
         name: r.name,
     })

@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use super::{builder::Rotation, state::random_token};
+use super::{builder::Rotation, logout_channels::LogoutUris, state::random_token};
 
 /// How a confidential client authenticates at the token endpoint (RFC 6749 section 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,7 @@ pub struct TestClient {
     any_loopback: bool,
     auth_method: Option<AuthMethod>,
     rotation: Option<Rotation>,
+    logout_uris: LogoutUris,
 }
 
 impl TestClient {
@@ -53,6 +54,7 @@ impl TestClient {
             any_loopback: false,
             auth_method: None,
             rotation: None,
+            logout_uris: LogoutUris::default(),
         }
     }
 
@@ -85,6 +87,29 @@ impl TestClient {
     pub fn rotation(mut self, rotation: Rotation) -> Self {
         self.rotation = Some(rotation);
         self
+    }
+
+    /// Where the provider itself tells it of logouts (OpenID Connect Back-Channel Logout 1.0 section 2.2).
+    pub fn backchannel_logout_uri(mut self, uri: impl Into<String>) -> Self {
+        self.logout_uris.back = Some(uri.into());
+        self
+    }
+
+    /// What the provider's page loads in a frame after a logout (OpenID Connect Front-Channel Logout 1.0 section 2).
+    pub fn frontchannel_logout_uri(mut self, uri: impl Into<String>) -> Self {
+        self.logout_uris.front = Some(uri.into());
+        self
+    }
+
+    /// Leaves `sid` out of what it is told of logouts, as for a client without `backchannel_logout_session_required` and
+    /// `frontchannel_logout_session_required`.
+    pub fn logout_without_session(mut self) -> Self {
+        self.logout_uris.without_session = true;
+        self
+    }
+
+    pub(super) fn logout_uris(&self) -> &LogoutUris {
+        &self.logout_uris
     }
 
     /// Its `client_id`.

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::gate::Gate;
+use super::{gate::Gate, logout_token::LogoutTokenFault};
 
 /// The issuer that faults name where the provider's own should stand.
 pub(super) const WRONG_ISSUER: &str = "https://other-issuer.example";
@@ -95,6 +95,8 @@ pub enum Fault {
     },
     /// [`Endpoint::Token`]: something is wrong with the ID token of the answer.
     IdToken(IdTokenFault),
+    /// [`Endpoint::EndSession`]: something is wrong with the logout token that a client gets.
+    LogoutToken(LogoutTokenFault),
     /// [`Endpoint::Discovery`]: `issuer` is another one.
     WrongIssuerInMetadata,
     /// [`Endpoint::Discovery`]: the token endpoint is an `http` URL that is not on the loopback.
@@ -170,6 +172,7 @@ impl Fault {
     pub(super) fn only_for(&self) -> Option<Endpoint> {
         Some(match self {
             Self::IdToken(_) => Endpoint::Token,
+            Self::LogoutToken(_) => Endpoint::EndSession,
             Self::WrongIssuerInMetadata | Self::HttpEndpoint => Endpoint::Discovery,
             Self::WrongIssuerInCallback
             | Self::MissingIssuerInCallback

@@ -137,6 +137,23 @@ impl KeySet {
         &self.signing
     }
 
+    /// A published key of another algorithm than the signing one: ES256, or RS256 beside that.
+    pub(super) fn other_algorithm(&mut self) -> &SigningKey {
+        let algorithm = match self.signing.algorithm {
+            SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => SigningAlgorithm::Es256,
+            SigningAlgorithm::Es256 | SigningAlgorithm::EdDsa => SigningAlgorithm::Rs256,
+        };
+        let known = self.old.iter().position(|key| key.algorithm == algorithm);
+        let at = known.unwrap_or_else(|| {
+            let kid = format!("{}-{}", self.prefix, self.made + 1);
+            self.old
+                .push(SigningKey::generate(algorithm, self.made, kid));
+            self.made += 1;
+            self.old.len() - 1
+        });
+        &self.old[at]
+    }
+
     pub(super) fn rotate(&mut self) {
         let next = self.next(format!("{}-{}", self.prefix, self.made + 1));
         let old = std::mem::replace(&mut self.signing, next);

@@ -1,4 +1,4 @@
-//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0).
+//! RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0). Clients are told before it is answered.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     authorize::{see_other, session_of, set_cookie},
-    pages,
+    logout_channels, pages,
     request::{Parameters, cookie},
     state::{Logout, Shared, random_token},
 };
@@ -37,7 +37,7 @@ pub(super) async fn end_session(
         .map(|session| session.sid.clone())
         .or(hinted_sid);
     if shared.lock().auto_login.is_some() {
-        return finish(&shared, sid.as_deref(), return_to.as_deref());
+        return finish(&shared, sid.as_deref(), return_to.as_deref()).await;
     }
     let name = &shared.settings.browser_cookie;
     let browser = cookie(&headers, name)
@@ -120,17 +120,18 @@ pub(super) async fn answer(
     parameters: Parameters,
 ) -> Response {
     let browser = cookie(&headers, &shared.settings.browser_cookie);
-    let mut memory = shared.lock();
-    let ours = memory
-        .logouts
-        .get(&id)
-        .is_some_and(|logout| Some(&logout.browser) == browser.as_ref());
-    let logout = if ours {
-        memory.logouts.remove(&id)
-    } else {
-        None
+    let logout = {
+        let mut memory = shared.lock();
+        let ours = memory
+            .logouts
+            .get(&id)
+            .is_some_and(|logout| Some(&logout.browser) == browser.as_ref());
+        if ours {
+            memory.logouts.remove(&id)
+        } else {
+            None
+        }
     };
-    drop(memory);
     match logout {
         None => pages::error(
             StatusCode::NOT_FOUND,
@@ -141,20 +142,18 @@ pub(super) async fn answer(
             "Still signed in",
             "You have not signed out at this provider.",
         ),
-        Some(logout) => finish(&shared, logout.sid.as_deref(), logout.return_to.as_deref()),
+        Some(logout) => finish(&shared, logout.sid.as_deref(), logout.return_to.as_deref()).await,
     }
 }
 
-/// Ends the session. Its grants end with it, except those with `offline_access`, which are meant to outlive it.
-fn finish(shared: &Shared, sid: Option<&str>, return_to: Option<&str>) -> Response {
-    if let Some(sid) = sid {
-        let mut memory = shared.lock();
-        memory.sessions.remove_if(|session| session.sid == sid);
-        memory.grants.revoke_where(|grant| {
-            grant.sid.as_deref() == Some(sid) && !grant.scopes.contains("offline_access")
-        });
-    }
+/// Ends the session, and goes on when every client has answered. Where a client is to be told in a frame, a page comes first.
+async fn finish(shared: &Shared, sid: Option<&str>, return_to: Option<&str>) -> Response {
+    let frames = match sid {
+        Some(sid) => logout_channels::end(shared, sid).await.1,
+        None => Vec::new(),
+    };
     match return_to {
+        _ if !frames.is_empty() => pages::signed_out(&frames, return_to),
         Some(url) => see_other(url),
         None => pages::message("Signed out", "You have signed out at this provider."),
     }

@@ -18,6 +18,8 @@ mod introspect;
 mod issued;
 mod keys;
 mod logout;
+mod logout_channels;
+mod logout_token;
 mod metadata;
 mod oracle;
 mod pages;
@@ -38,6 +40,8 @@ pub use faults::{Endpoint, Fault, FaultRule, Faults, IdTokenFault};
 pub use gate::Gate;
 pub use issued::IssuedTokens;
 pub use keys::SigningAlgorithm;
+pub use logout_channels::LogoutAnswer;
+pub use logout_token::{LogoutToken, LogoutTokenFault};
 pub use oracle::{Lineage, LoggedRequest};
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};

@@ -132,7 +132,41 @@ fn deny(id: &str) -> String {
     )
 }
 
+/// OpenID Connect Front-Channel Logout 1.0 section 3: a frame for each client, and on when all have loaded. Without scripts
+/// there is a link.
+pub(super) fn signed_out(frames: &[String], return_to: Option<&str>) -> Response {
+    let mut body = "<h1>Signed out</h1><p>You have signed out at this provider.</p>".to_owned();
+    for frame in frames {
+        let _ = write!(body, "<iframe hidden src=\"{}\"></iframe>", escape(frame));
+    }
+    let script = return_to.map(|url| {
+        let _ = write!(
+            body,
+            "<p><a id=\"continue\" class=\"primary\" href=\"{}\">Continue</a></p>",
+            escape(url)
+        );
+        "window.addEventListener('load', () => location.replace(document.getElementById('continue').href))"
+    });
+    framing(
+        StatusCode::OK,
+        "Signed out",
+        &body,
+        script,
+        "frame-src http: https:; ",
+    )
+}
+
 fn page(status: StatusCode, title: &str, body: &str, script: Option<&str>) -> Response {
+    framing(status, title, body, script, "")
+}
+
+fn framing(
+    status: StatusCode,
+    title: &str,
+    body: &str,
+    script: Option<&str>,
+    frames: &str,
+) -> Response {
     let nonce = random_token(16);
     let script = script
         .map(|script| format!("<script nonce=\"{nonce}\">{script}</script>"))
@@ -146,7 +180,7 @@ fn page(status: StatusCode, title: &str, body: &str, script: Option<&str>) -> Re
     );
     // No form-action: browsers apply it to the redirect that answers a form, and that leads to the application.
     let policy = format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; {frames}style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"
     );
     let mut response = (
         status,

@@ -20,6 +20,7 @@ use super::{
     faults::Faults,
     grants::Grants,
     keys::KeySet,
+    logout_channels::{LogoutAnswer, LogoutUris},
     oracle::Traffic,
 };
 
@@ -52,6 +53,10 @@ impl Shared {
         if clients.is_empty() {
             clients.push(TestClient::with_random_secret("tokenkeep").any_loopback_redirect_uri());
         }
+        let logout_uris = clients
+            .iter()
+            .map(|client| (client.id().to_owned(), client.logout_uris().clone()))
+            .collect();
         let settings = Settings {
             clients,
             access_token_lifetime: builder.access_token_lifetime,
@@ -70,6 +75,7 @@ impl Shared {
             keys: Mutex::new(keys),
             state: Mutex::new(State {
                 auto_login: builder.auto_login,
+                logout_uris,
                 ..State::default()
             }),
             traffic: Mutex::new(Traffic::default()),
@@ -109,6 +115,9 @@ pub(super) struct State {
     pub(super) logouts: Bounded<Logout>,
     pub(super) codes: Bounded<Code>,
     pub(super) grants: Grants,
+    /// By client.
+    pub(super) logout_uris: BTreeMap<String, LogoutUris>,
+    pub(super) logout_answers: VecDeque<LogoutAnswer>,
 }
 
 /// Somebody who is signed in at the provider with one browser.

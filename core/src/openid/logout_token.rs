@@ -1,0 +1,275 @@
+//! Validating a logout token: OpenID Connect Back-Channel Logout 1.0 section 2.6, and RFC 8725.
+
+use std::{fmt, time::Duration};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, Visitor},
+};
+
+use super::{
+    Cached, IdTokenRules, KeySet,
+    claims::LOGOUT_EVENT,
+    id_token::{MAX_LEN, is_unfit, verify_kind, with_newest_keys},
+    json::{NumericDate, ObjectReader, OneOrMany, Text, read_object},
+    jws::{Compact, Unreadable},
+};
+use crate::{Clock, Error, ErrorCode, Phase, Result, Timestamp, error::excerpt};
+
+/// How old a logout token may be when it comes. A provider sends it at once, and section 4 wants it to expire within two
+/// minutes; so long its `jti` is remembered at most.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// Whose sessions end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogoutToken {
+    /// All sessions of this user; with a `sid`, only that one.
+    pub(crate) subject: Option<String>,
+    /// The provider's session.
+    pub(crate) sid: Option<String>,
+    /// Names this token, once for each issuer.
+    pub(crate) id: String,
+    /// From then on it is refused for its age.
+    pub(crate) over_at: Timestamp,
+}
+
+/// Validates a logout token with a provider's published keys, which are fetched anew as for an ID token.
+///
+/// # Errors
+/// `invalid_logout_token`, with a sentence that says which check failed; `provider_unavailable`, `provider_error` and
+/// `invalid_metadata` of phase [`Phase::Keys`] if the keys cannot be had.
+///
+/// # Cancel safety
+/// Dropping the future changes nothing.
+pub(crate) async fn validate_logout_token(
+    raw: &str,
+    keys: &Cached<KeySet>,
+    rules: &IdTokenRules,
+    clock: &dyn Clock,
+) -> Result<LogoutToken> {
+    with_newest_keys(keys, |keys| validate(raw, keys, rules, clock.now()))
+        .await
+        .map_err(refused)
+}
+
+/// Whatever is wrong with the token has one code; keys that cannot be had are another matter.
+fn refused(error: Error) -> Error {
+    if error.phase() == Phase::IdToken {
+        return invalid(error.message());
+    }
+    error
+}
+
+/// The code of a signature's error says whether newer keys may help: it is kept up to [`refused`].
+fn validate(raw: &str, keys: &KeySet, rules: &IdTokenRules, now: Timestamp) -> Result<LogoutToken> {
+    if raw.len() > MAX_LEN {
+        return Err(invalid("the logout token is longer than 64 KiB"));
+    }
+    let token = Compact::split(raw).map_err(unreadable)?;
+    verify_kind(&token, keys, rules, |header| header.is_logout_token())?;
+    let text = token.payload().map_err(unreadable)?;
+    let claims = read_object(&text, Claims::default()).map_err(|_| {
+        invalid(
+            "the claims are not an object, one occurs twice, or one is of a wrong type; events is an object of objects",
+        )
+    })?;
+    claims.checked(rules, now)
+}
+
+/// The claims as they were read, before anything of them is believed.
+#[derive(Default)]
+struct Claims {
+    issuer: Option<String>,
+    subject: Option<String>,
+    audience: Option<Vec<String>>,
+    authorized_party: Option<String>,
+    expires_at: Option<Timestamp>,
+    issued_at: Option<Timestamp>,
+    not_before: Option<Timestamp>,
+    id: Option<String>,
+    sid: Option<String>,
+    event: Event,
+    has_nonce: bool,
+}
+
+impl Claims {
+    fn checked(self, rules: &IdTokenRules, now: Timestamp) -> Result<LogoutToken> {
+        // First: any other token of this provider for this client goes no further.
+        if !self.event.is_logout {
+            return Err(invalid(&format!(
+                "events does not have the member {LOGOUT_EVENT} with an object: it is another kind of token"
+            )));
+        }
+        if self.has_nonce {
+            return Err(invalid("it has a nonce, which only ID tokens may have"));
+        }
+        self.check_parties(rules)?;
+        let over_at = self.check_times(rules.leeway, now)?;
+        let id = self.id.filter(|id| !id.is_empty());
+        let id = id.ok_or_else(|| missing("jti"))?;
+        let (subject, sid) = (self.subject, self.sid);
+        if subject.is_none() && sid.is_none() {
+            return Err(invalid("it has neither sub nor sid"));
+        }
+        let is_wrong = |id: &String| id.is_empty() || is_unfit(id);
+        if subject.iter().chain(&sid).any(is_wrong) {
+            return Err(invalid(
+                "sub or sid is empty, longer than 255 bytes or has control characters",
+            ));
+        }
+        Ok(LogoutToken {
+            subject,
+            sid,
+            id,
+            over_at,
+        })
+    }
+
+    /// `iss` and `aud`, as in an ID token.
+    fn check_parties(&self, rules: &IdTokenRules) -> Result<()> {
+        let issuer = self.issuer.as_deref().ok_or_else(|| missing("iss"))?;
+        if !rules.issuer.accepts(issuer) {
+            return Err(invalid(&format!(
+                "it was issued by {:?}, which is not this client's issuer",
+                excerpt(issuer)
+            )));
+        }
+        let audience = self.audience.as_deref().ok_or_else(|| missing("aud"))?;
+        if !audience.contains(&rules.client_id) {
+            return Err(invalid("it is for another client (aud)"));
+        }
+        let party = self.authorized_party.as_ref();
+        if party.is_some_and(|party| *party != rules.client_id) {
+            return Err(invalid("it was issued to another client (azp)"));
+        }
+        let is_trusted =
+            |other: &String| *other == rules.client_id || rules.trusted_audiences.contains(other);
+        if party.is_none() && !audience.iter().all(is_trusted) {
+            return Err(invalid(
+                "it has an audience that is not trusted, and no azp; trust_audience() of the registration trusts one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// `exp`, `iat` and `nbf`. Answers when the token is over.
+    fn check_times(&self, leeway: Duration, now: Timestamp) -> Result<Timestamp> {
+        let expires_at = self.expires_at.ok_or_else(|| missing("exp"))?;
+        let issued_at = self.issued_at.ok_or_else(|| missing("iat"))?;
+        if now >= expires_at + leeway {
+            return Err(invalid("it has expired"));
+        }
+        if issued_at > now + leeway {
+            return Err(invalid("it was issued in the future; is the clock right?"));
+        }
+        let too_old = issued_at + MAX_AGE + leeway;
+        if now >= too_old {
+            return Err(invalid(
+                "it was issued more than ten minutes ago; is the clock right?",
+            ));
+        }
+        if self.not_before.is_some_and(|from| from > now + leeway) {
+            return Err(invalid("it is not valid yet (nbf)"));
+        }
+        Ok(too_old.min(expires_at + leeway))
+    }
+}
+
+impl<'de> ObjectReader<'de> for Claims {
+    type Output = Self;
+
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<bool, A::Error> {
+        fn date<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Timestamp>, A::Error> {
+            Ok(map.next_value::<Option<NumericDate>>()?.map(|date| date.0))
+        }
+        match name {
+            "iss" => self.issuer = map.next_value()?,
+            "sub" => self.subject = map.next_value()?,
+            "aud" => self.audience = map.next_value::<Option<OneOrMany>>()?.map(|list| list.0),
+            "azp" => self.authorized_party = map.next_value()?,
+            "exp" => self.expires_at = date(map)?,
+            "iat" => self.issued_at = date(map)?,
+            "nbf" => self.not_before = date(map)?,
+            "jti" => self.id = map.next_value()?,
+            "sid" => self.sid = map.next_value()?,
+            "events" => self.event = map.next_value()?,
+            "nonce" => {
+                map.next_value::<IgnoredAny>()?;
+                self.has_nonce = true;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn finish(self) -> Self {
+        self
+    }
+}
+
+/// The `events` of a security event token (RFC 8417 section 2.2): names, each with an object.
+#[derive(Default)]
+struct Event {
+    is_logout: bool,
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Events;
+        impl<'de> Visitor<'de> for Events {
+            type Value = Event;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Event, A::Error> {
+                let mut event = Event::default();
+                while let Some(Text(name)) = map.next_key()? {
+                    map.next_value::<Object>()?;
+                    if name == LOGOUT_EVENT && std::mem::replace(&mut event.is_logout, true) {
+                        return Err(de::Error::custom("a member occurs twice"));
+                    }
+                }
+                Ok(event)
+            }
+        }
+        deserializer.deserialize_map(Events)
+    }
+}
+
+/// Any object.
+struct Object;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyObject;
+        impl<'de> Visitor<'de> for AnyObject {
+            type Value = Object;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Object)
+            }
+        }
+        deserializer.deserialize_map(AnyObject)
+    }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorCode::InvalidLogoutToken, Phase::Logout, message)
+}
+
+fn missing(claim: &str) -> Error {
+    invalid(&format!("it has no {claim}"))
+}
+
+fn unreadable(reason: Unreadable) -> Error {
+    match reason {
+        Unreadable::Encrypted => invalid("the token is encrypted"),
+        Unreadable::Malformed(what) => invalid(&format!("the token is malformed: {what}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
