@@ -48,6 +48,7 @@ pub(crate) const KEYS: [&str; 14] = [
 /// | `redirect_uri`, `prompt`, `login_hint`, `nonce` | for every login; a fixed nonce is worth little |
 /// | `token_placement` | `header`, `body` or `query` |
 /// | `leeway`, `default_timeout` | seconds |
+/// | `issuer_template`, `allow_tenants` | for Microsoft's tenants ([`issuer_template`](crate::Registration::issuer_template)); a text, and text or a list |
 /// | `refresh_reuse` | `strict`, `revokes_family`, `replay:SECONDS` or `both_valid` ([`Reuse`](crate::Reuse)) |
 /// | `rotation` | `rotate` or `never` ([`Rotation`](crate::Rotation)) |
 ///

@@ -89,6 +89,13 @@ impl CallbackParams {
     }
 }
 
+impl CallbackParams {
+    /// The issuer that it names (RFC 9207).
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.iss.as_ref().map(Secret::expose)
+    }
+}
+
 impl fmt::Debug for CallbackParams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CallbackParams")

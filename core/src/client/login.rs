@@ -10,7 +10,7 @@ use crate::{
     Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, Result, Secret, Timestamp, Token,
     Userinfo,
     hooks::ClientHooks,
-    openid::validate_with,
+    openid::{IssuerRule, validate_with},
     token::{Credential, TokenAnswer},
 };
 
@@ -69,7 +69,7 @@ impl Login {
         let base = oauth.base_for(redirect_uri.or(Some("http://localhost/")))?;
         let now = oauth.clock().now().as_secs();
         let claims = serde_json::json!({
-            "iss": binding.issuer,
+            "iss": binding.issuer.published(),
             "sub": subject,
             "aud": [binding.client_id],
             "iat": now,
@@ -90,7 +90,7 @@ impl Login {
             return_to: None,
             flow_data: Value::Null,
             connect: None,
-            issuer: binding.issuer,
+            issuer: binding.issuer.published().to_owned(),
             client_id: binding.client_id,
             base,
             started_at: oauth.clock().now(),
@@ -208,7 +208,8 @@ impl Client {
         let oauth = self.oauth()?;
         // What may fail for a while comes before the flow is used up.
         let metadata = state.metadata().await?;
-        let issuer = state.issuer().await?;
+        let rule = state.issuer_rule().await?;
+        let issuer = rule.as_ref().map(IssuerRule::published);
         oauth.use_up_flow(&flow).await?;
         oauth.fetch_flow_data(&mut flow).await?;
         let iss_required = metadata.as_ref().is_some_and(|metadata| {
@@ -217,14 +218,15 @@ impl Client {
                 .authorization_response_iss_parameter_supported
                 .unwrap_or(false)
         });
-        if flow.issuer != issuer {
+        if flow.issuer.as_deref() != issuer {
             return Err(Error::new(
                 ErrorCode::IssuerMismatch,
                 Phase::Callback,
                 "the client was registered anew with another issuer while the login was under way",
             ));
         }
-        let code = check(params, &flow, issuer.as_deref(), iss_required)?;
+        let answered_by = rule.as_ref().map(|rule| rule.in_response(params.issuer()));
+        let code = check(params, &flow, answered_by.as_deref(), iss_required)?;
         let clock = Arc::clone(oauth.clock());
         let asked_at = clock.now();
         let hooks = ClientHooks {
@@ -251,10 +253,21 @@ impl Client {
             })
             .await?;
         let claims = if flow.is_openid() {
-            Some(
-                self.validate_login(state, &answer, &flow, code.secret())
-                    .await?,
-            )
+            let claims = self
+                .validate_login(state, &answer, &flow, code.secret())
+                .await?;
+            // Of a template, it is one tenant that answered and that issued.
+            if params
+                .issuer()
+                .is_some_and(|iss| Some(iss) != issuer && iss != claims.issuer())
+            {
+                return Err(Error::new(
+                    ErrorCode::IssuerMismatch,
+                    Phase::IdToken,
+                    "the ID token was issued by another tenant than the authorization response names",
+                ));
+            }
+            Some(claims)
         } else {
             None
         };
@@ -271,6 +284,10 @@ impl Client {
         };
         let scopes = token.scopes.clone().unwrap_or_default();
         let binding = state.binding().await?;
+        let issuer = claims
+            .as_ref()
+            .map_or_else(|| binding.issuer.published(), IdTokenClaims::issuer)
+            .to_owned();
         Ok(Login {
             client: self.name().to_owned(),
             token,
@@ -280,7 +297,7 @@ impl Client {
             return_to: flow.return_to.clone(),
             flow_data: flow.flow_data.clone(),
             connect: flow.connect.clone(),
-            issuer: binding.issuer,
+            issuer,
             client_id: binding.client_id,
             base,
             started_at: flow.created_at,

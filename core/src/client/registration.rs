@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AuthMethod, ClientAuthentication};
-use crate::{ProviderProfile, Secret, closures::Closures};
+use crate::{ProviderProfile, Secret, closures::Closures, openid::ClaimChecks};
 
 mod keeping;
+mod openid;
 mod resolve;
 
 pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, resolve};
@@ -73,6 +74,10 @@ pub struct Registration {
     trusted_audiences: Vec<String>,
     revoke_at_logout: Option<bool>,
     frontchannel_by_cookie: bool,
+    issuer_template: Option<String>,
+    allowed_tenants: Option<Vec<String>>,
+    claim_checks: ClaimChecks,
+    userinfo_signed_response_alg: Option<String>,
     closures: Closures,
 }
 
@@ -360,7 +365,7 @@ impl Registration {
     }
 
     /// The signature algorithms that an ID token may have. `none` never counts; HS256, HS384 and HS512, with the client's
-    /// secret as key, count only if they are named here.
+    /// secret as key, count only if they are named here, and need a secret as long as their hash: 32, 48 or 64 bytes.
     #[must_use]
     pub fn id_token_algorithms<S: Into<String>>(
         mut self,
@@ -422,7 +427,9 @@ impl Registration {
         self
     }
 
-    /// An audience that may stand in an ID token beside this client's own id (OpenID Connect Core section 3.1.3.7).
+    /// An audience that may stand in an ID token beside this client's own id (OpenID Connect Core section 3.1.3.7, step 3).
+    /// Any other one is refused, also where the token says that it was issued to this client (`azp`): whoever the audience
+    /// is gets tokens by which it could log in here as the user.
     #[must_use]
     pub fn trust_audience(mut self, audience: impl Into<String>) -> Self {
         self.trusted_audiences.push(audience.into());

@@ -8,7 +8,7 @@ use super::{
     Bounds, ClientAuthentication, Endpoint, Resolved, TokenEndpoint, TokenHooks, negotiate,
 };
 use crate::{
-    Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
+    Error, ErrorCode, Phase, ProviderMetadata, Result, Secret,
     http::Http,
     openid::{Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded},
     refresh::Binding,
@@ -44,11 +44,13 @@ impl ClientState {
     /// # Errors
     /// `invalid_configuration` for an issuer or inline keys that cannot be used.
     pub(crate) fn new(resolved: Resolved, http: Http) -> Result<Self> {
+        let rule = resolved.issuer_rule();
+        let named = rule.as_ref().map(IssuerRule::published);
         let metadata = match (&resolved.server_metadata_url, &resolved.issuer) {
-            (Some(url), issuer) => Some(Cached::of_metadata_url(
+            (Some(url), _) => Some(Cached::of_metadata_url(
                 http.clone(),
                 url.clone(),
-                issuer.clone(),
+                named.map(str::to_owned),
             )),
             // With every endpoint named by hand an issuer is just a name to compare.
             (None, Some(_))
@@ -56,7 +58,11 @@ impl ClientState {
             {
                 None
             }
-            (None, Some(issuer)) => Some(Cached::of_issuer(http.clone(), issuer)?),
+            (None, Some(issuer)) => Some(Cached::of_issuer(
+                http.clone(),
+                issuer,
+                named.unwrap_or(issuer),
+            )?),
             (None, None) => None,
         };
         let keys = match (&resolved.jwks, &resolved.jwks_uri, &metadata) {
@@ -100,28 +106,32 @@ impl ClientState {
         end_session_endpoint, end_session_url, end_session_endpoint;
     }
 
-    /// The issuer, if the provider has one.
+    /// The issuer as the provider's metadata names it, if the provider has one.
     pub(crate) async fn issuer(&self) -> Result<Option<String>> {
-        match &self.resolved.issuer {
-            Some(issuer) => Ok(Some(issuer.clone())),
+        let rule = self.issuer_rule().await?;
+        Ok(rule.map(|rule| rule.published().to_owned()))
+    }
+
+    /// Which issuer is the right one, if the provider has one.
+    pub(crate) async fn issuer_rule(&self) -> Result<Option<IssuerRule>> {
+        match self.resolved.issuer_rule() {
+            Some(rule) => Ok(Some(rule)),
             None => Ok(self
                 .metadata()
                 .await?
-                .map(|metadata| metadata.value.issuer.clone())),
+                .map(|metadata| IssuerRule::Exact(metadata.value.issuer.clone()))),
         }
     }
 
     /// To which registration its grants belong.
     pub(crate) async fn binding(&self) -> Result<Binding> {
-        let issuer = match self.issuer().await? {
-            Some(issuer) => issuer,
-            None => self
-                .required(
-                    self.token_endpoint().await?,
-                    Phase::Configure,
-                    "token endpoint",
-                )?
-                .into(),
+        let issuer = match self.issuer_rule().await? {
+            Some(rule) => rule,
+            None => {
+                let endpoint = self.token_endpoint().await?;
+                let endpoint = self.required(endpoint, Phase::Configure, "token endpoint")?;
+                IssuerRule::Exact(endpoint.into())
+            }
         };
         Ok(Binding {
             issuer,
@@ -257,36 +267,43 @@ impl ClientState {
 
     /// What this client demands of every ID token.
     pub(crate) async fn id_token_rules(&self) -> Result<IdTokenRules> {
-        let issuer = self.issuer().await?.ok_or_else(|| {
+        let resolved = &self.resolved;
+        let mut rules = self.rules(Phase::IdToken).await?;
+        if let Some(algorithms) = resolved.id_token_algorithms {
+            rules.algorithms = algorithms;
+            rules.client_secret.clone_from(&resolved.client_secret);
+        }
+        rules.claim_checks.clone_from(&resolved.claim_checks);
+        Ok(rules)
+    }
+
+    /// What this client demands of signed userinfo.
+    pub(super) async fn userinfo_rules(&self) -> Result<IdTokenRules> {
+        let resolved = &self.resolved;
+        let mut rules = self.rules(Phase::Userinfo).await?;
+        if let Some(algorithm) = resolved.userinfo_algorithm {
+            rules.algorithms = Algorithms::from_iter([algorithm]);
+            rules.client_secret.clone_from(&resolved.client_secret);
+        }
+        Ok(rules)
+    }
+
+    /// What both have in common.
+    async fn rules(&self, phase: Phase) -> Result<IdTokenRules> {
+        let issuer = self.issuer_rule().await?.ok_or_else(|| {
             Error::new(
                 ErrorCode::InvalidConfiguration,
-                Phase::IdToken,
-                "the client has no issuer to compare with",
+                phase,
+                "the client has no issuer to compare with; call issuer() or set {NAME}_ISSUER",
             )
             .with_client(self.name())
         })?;
         let resolved = &self.resolved;
-        let mut rules = IdTokenRules::new(IssuerRule::Exact(issuer), resolved.client_id.clone());
+        let mut rules = IdTokenRules::new(issuer, resolved.client_id.clone());
         rules.leeway = resolved.clock_leeway;
         rules
             .trusted_audiences
             .clone_from(&resolved.trusted_audiences);
-        if let Some(names) = &resolved.id_token_algorithms {
-            rules.algorithms = names
-                .iter()
-                .map(|name| {
-                    SigningAlgorithm::from_name(name).ok_or_else(|| {
-                        Error::new(
-                            ErrorCode::InvalidConfiguration,
-                            Phase::Configure,
-                            format!("{name:?} is no signature algorithm for ID tokens"),
-                        )
-                        .with_client(self.name())
-                    })
-                })
-                .collect::<Result<Algorithms>>()?;
-            rules.client_secret.clone_from(&resolved.client_secret);
-        }
         Ok(rules)
     }
 }

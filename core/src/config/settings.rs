@@ -47,6 +47,8 @@ pub(crate) struct Kwargs {
     pub(crate) refresh_reuse: Option<Reuse>,
     pub(crate) rotation: Option<Rotation>,
     pub(crate) revoke_at_logout: Option<bool>,
+    pub(crate) issuer_template: Option<String>,
+    pub(crate) allow_tenants: Option<Vec<String>>,
 }
 
 impl ClientSettings {
@@ -127,6 +129,8 @@ impl Kwargs {
                 "login_hint" => kwargs.login_hint = Some(as_text(&name, value)?),
                 "token_placement" => kwargs.token_placement = Some(as_text(&name, value)?),
                 "leeway" => kwargs.leeway = Some(as_seconds(&name, &value)?),
+                "issuer_template" => kwargs.issuer_template = Some(as_text(&name, value)?),
+                "allow_tenants" => kwargs.allow_tenants = Some(as_scopes(&name, value)?),
                 "default_timeout" => kwargs.default_timeout = Some(as_seconds(&name, &value)?),
                 "refresh_reuse" => {
                     let reuse = Reuse::parse(&as_text(&name, value)?);
@@ -163,7 +167,9 @@ impl Kwargs {
 }
 
 /// What `CLIENT_KWARGS` may hold.
-const MEMBERS: [&str; 17] = [
+const MEMBERS: [&str; 19] = [
+    "issuer_template",
+    "allow_tenants",
     "scope",
     "token_endpoint_auth_method",
     "revocation_endpoint_auth_method",

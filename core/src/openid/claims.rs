@@ -181,6 +181,8 @@ pub(super) struct Payload<'a> {
     pub(super) nonce: Option<Cow<'a, str>>,
     pub(super) access_token_hash: Option<Cow<'a, str>>,
     pub(super) code_hash: Option<Cow<'a, str>>,
+    /// Microsoft's `tid`.
+    pub(super) tenant: Option<String>,
     pub(super) is_logout_token: bool,
 }
 
@@ -242,6 +244,7 @@ impl<'de> ObjectReader<'de> for Payload<'de> {
                     .unwrap_or_default()
                     .0;
             }
+            "tid" => self.tenant = map.next_value::<Lenient<_>>()?.0,
             "sid" => self.sid = map.next_value::<Lenient<_>>()?.0,
             "nonce" => self.nonce = text(map)?,
             "at_hash" => self.access_token_hash = text(map)?,

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use serde::de::MapAccess;
 use url::Url;
 
-use super::json::{Lenient, ObjectReader, find_member, read_object};
+use super::{
+    issuer::is_template,
+    json::{Lenient, ObjectReader, find_member, read_object},
+};
 use crate::{
     Error, ErrorCode, Phase, Result,
     error::excerpt,
@@ -195,7 +198,8 @@ impl ProviderMetadata {
     /// issuers on this machine).
     pub fn parse(bytes: &[u8], issuer: Option<&str>) -> Result<Self> {
         Self::read(bytes, |found| match issuer {
-            Some(expected) if found != expected => Err(mismatch(found, expected)),
+            Some(expected) if found != expected => Err(mismatch(found, Some(expected))),
+            None if is_template(found) => Err(mismatch(found, None)),
             _ => Ok(()),
         })
     }
@@ -204,8 +208,9 @@ impl ProviderMetadata {
     pub(crate) fn parse_from(bytes: &[u8], url: &Url) -> Result<Self> {
         Self::read(bytes, |found| match issuers_of(url) {
             Some(issuers) if issuers.iter().all(|issuer| issuer != found) => {
-                Err(mismatch(found, &issuers[0]))
+                Err(mismatch(found, Some(&issuers[0])))
             }
+            None if is_template(found) => Err(mismatch(found, None)),
             _ => Ok(()),
         })
     }
@@ -317,12 +322,20 @@ fn unusable(what: &str) -> Error {
     )
 }
 
-fn mismatch(found: &str, expected: &str) -> Error {
+fn mismatch(found: &str, expected: Option<&str>) -> Error {
+    let place = expected.map_or_else(String::new, |expected| {
+        format!(" where that of {expected:?} was expected")
+    });
+    let advice = if is_template(found) {
+        "if its tenants may log in, call issuer_template with it"
+    } else {
+        "set the issuer exactly as the provider writes it"
+    };
     Error::new(
         ErrorCode::IssuerMismatch,
         Phase::Discovery,
         format!(
-            "the metadata of {:?} was found where that of {expected:?} was expected",
+            "the metadata of {:?} was found{place}; {advice}",
             excerpt(found)
         ),
     )

@@ -146,14 +146,18 @@ pub(super) fn other_rsa() -> &'static TestKey {
 
 /// A token under the client secret.
 pub(super) fn secret_token(secret: &str, claims: &Value) -> String {
-    let header = json!({"alg": "HS256", "typ": "JWT"}).to_string();
+    hmac_token(secret.as_bytes(), r#"{"alg":"HS256","typ":"JWT"}"#, claims)
+}
+
+/// A token under any bytes by HMAC with SHA-256.
+pub(super) fn hmac_token(secret: &[u8], header: &str, claims: &Value) -> String {
     let signed = format!(
         "{}.{}",
         encode(header.as_bytes()),
         encode(claims.to_string().as_bytes())
     );
     let tag = hmac::sign(
-        &hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
+        &hmac::Key::new(hmac::HMAC_SHA256, secret),
         signed.as_bytes(),
     );
     format!("{signed}.{}", encode(tag.as_ref()))

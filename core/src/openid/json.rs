@@ -88,11 +88,42 @@ pub(crate) trait ObjectReader<'de> {
     fn finish(self) -> Self::Output;
 }
 
-/// Reads one whole object.
+/// How deep documents may be nested; serde_json reads values down to 128.
+const MAX_DEPTH: usize = 100;
+
+/// Is no part of the text nested deeper? What is skipped is not bounded by serde_json, and would be found unreadable only
+/// by whoever asks for it later.
+fn is_shallow(text: &str) -> bool {
+    let opens = |byte: &u8| matches!(byte, b'{' | b'[');
+    // Almost always there are too few brackets for that.
+    if text.bytes().filter(opens).count() <= MAX_DEPTH {
+        return true;
+    }
+    let (mut depth, mut in_text, mut is_escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_text => is_escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return false;
+        }
+    }
+    true
+}
+
+/// Reads one whole object, not nested deeper than 100.
 pub(crate) fn read_object<'de, R: ObjectReader<'de>>(
     text: &'de str,
     reader: R,
 ) -> Result<R::Output, serde_json::Error> {
+    if !is_shallow(text) {
+        return Err(de::Error::custom("nested too deep"));
+    }
     struct Object<R>(R);
     impl<'de, R: ObjectReader<'de>> Visitor<'de> for Object<R> {
         type Value = R::Output;

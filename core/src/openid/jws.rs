@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::json::{ObjectReader, Text, read_object};
+use super::json::{Lenient, ObjectReader, Text, read_object};
 
 /// Why something is not a signed token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub(super) struct Header<'a> {
     pub(super) cty: Option<Cow<'a, str>>,
     pub(super) has_critical: bool,
     pub(super) is_encrypted: bool,
+    /// `b64` (RFC 7797), which must not be false in a JWT (section 7).
+    pub(super) is_unencoded: bool,
 }
 
 impl<'a> Header<'a> {
@@ -116,6 +118,7 @@ impl<'de> ObjectReader<'de> for Header<'de> {
                 map.next_value::<IgnoredAny>()?;
                 self.has_critical = true;
             }
+            "b64" => self.is_unencoded = map.next_value::<Lenient<bool>>()?.0 != Some(true),
             "enc" => {
                 map.next_value::<IgnoredAny>()?;
                 self.is_encrypted = true;

@@ -88,6 +88,25 @@ impl KeySet {
     }
 
     /// Verifies a signature with each key that fits, at most 16 of them: those named `kid`, or all if no `kid` is given.
+    /// Answers the key that made it.
+    pub(crate) fn verified_by(
+        &self,
+        kid: Option<&str>,
+        algorithm: SigningAlgorithm,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<&Jwk, Mismatch> {
+        let mut outcome = Mismatch::NoKey;
+        for key in self.candidates(kid, algorithm) {
+            if key.verify(algorithm, message, signature) {
+                return Ok(key);
+            }
+            outcome = Mismatch::Signature;
+        }
+        Err(outcome)
+    }
+
+    #[cfg(test)]
     pub(crate) fn verify(
         &self,
         kid: Option<&str>,
@@ -95,21 +114,15 @@ impl KeySet {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Mismatch> {
-        let mut outcome = Err(Mismatch::NoKey);
-        for key in self.candidates(kid, algorithm) {
-            if key.verify(algorithm, message, signature) {
-                return Ok(());
-            }
-            outcome = Err(Mismatch::Signature);
-        }
-        outcome
+        self.verified_by(kid, algorithm, message, signature)
+            .map(drop)
     }
 
     fn candidates<'a>(
         &'a self,
         kid: Option<&str>,
         algorithm: SigningAlgorithm,
-    ) -> impl Iterator<Item = &'a Jwk> {
+    ) -> impl Iterator<Item = &'a Jwk> + use<'a> {
         let (named, unnamed) = match kid {
             Some(kid) => (self.by_kid.get(kid).map_or(&[][..], Vec::as_slice), &[][..]),
             None => (&[][..], self.keys.as_slice()),

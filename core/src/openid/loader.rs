@@ -60,13 +60,14 @@ pub(crate) struct Loaded<T> {
 }
 
 impl Cached<ProviderMetadata> {
-    /// The metadata of an issuer: OpenID Connect Discovery 1.0 first, then RFC 8414.
+    /// The metadata of an issuer: OpenID Connect Discovery 1.0 first, then RFC 8414. `named` is what it calls itself there:
+    /// the issuer, or a template of its tenants.
     ///
     /// # Errors
     /// `invalid_configuration` if the issuer is not an https URL without query and fragment.
-    pub(crate) fn of_issuer(http: Http, issuer: &str) -> Result<Self> {
+    pub(crate) fn of_issuer(http: Http, issuer: &str, named: &str) -> Result<Self> {
         let urls = urls_for(issuer)?;
-        let issuer = issuer.to_owned();
+        let issuer = named.to_owned();
         Ok(Self::remote(
             http,
             Phase::Discovery,

@@ -10,11 +10,11 @@ use serde::{
 use super::{
     Cached, IdTokenRules, KeySet,
     claims::LOGOUT_EVENT,
-    id_token::{MAX_LEN, is_unfit, verify_kind, with_newest_keys},
+    id_token::is_unfit,
     json::{NumericDate, ObjectReader, OneOrMany, Text, read_object},
-    jws::{Compact, Unreadable},
+    signed::{Kind, Signed, open, with_keys},
 };
-use crate::{Clock, Error, ErrorCode, Phase, Result, Timestamp, error::excerpt};
+use crate::{Clock, Error, ErrorCode, Phase, Result, Timestamp};
 
 /// How old a logout token may be when it comes. A provider sends it at once, and section 4 wants it to expire within two
 /// minutes; so long its `jti` is remembered at most.
@@ -23,6 +23,8 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 /// Whose sessions end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogoutToken {
+    /// Who says so.
+    pub(crate) issuer: String,
     /// All sessions of this user; with a `sid`, only that one.
     pub(crate) subject: Option<String>,
     /// The provider's session.
@@ -47,39 +49,39 @@ pub(crate) async fn validate_logout_token(
     rules: &IdTokenRules,
     clock: &dyn Clock,
 ) -> Result<LogoutToken> {
-    with_newest_keys(keys, |keys| validate(raw, keys, rules, clock.now()))
+    with_keys(keys, |keys| validate(raw, keys, rules, clock.now()))
         .await
         .map_err(refused)
 }
 
 /// Whatever is wrong with the token has one code; keys that cannot be had are another matter.
 fn refused(error: Error) -> Error {
-    if error.phase() == Phase::IdToken {
-        return invalid(error.message());
+    if error.phase() == Phase::Logout {
+        return Error::new(
+            ErrorCode::InvalidLogoutToken,
+            Phase::Logout,
+            error.message(),
+        );
     }
     error
 }
 
 /// The code of a signature's error says whether newer keys may help: it is kept up to [`refused`].
 fn validate(raw: &str, keys: &KeySet, rules: &IdTokenRules, now: Timestamp) -> Result<LogoutToken> {
-    if raw.len() > MAX_LEN {
-        return Err(invalid("the logout token is longer than 64 KiB"));
-    }
-    let token = Compact::split(raw).map_err(unreadable)?;
-    verify_kind(&token, keys, rules, |header| header.is_logout_token())?;
-    let text = token.payload().map_err(unreadable)?;
-    let claims = read_object(&text, Claims::default()).map_err(|_| {
+    let signed = open(Kind::LogoutToken, raw, keys, rules)?;
+    let claims = read_object(&signed.claims, Claims::default()).map_err(|_| {
         invalid(
-            "the claims are not an object, one occurs twice, or one is of a wrong type; events is an object of objects",
+            "has claims that are not an object, one that occurs twice, or one of a wrong type; events is an object of objects",
         )
     })?;
-    claims.checked(rules, now)
+    claims.checked(&signed, rules, now)
 }
 
 /// The claims as they were read, before anything of them is believed.
 #[derive(Default)]
 struct Claims {
     issuer: Option<String>,
+    tenant: Option<String>,
     subject: Option<String>,
     audience: Option<Vec<String>>,
     authorized_party: Option<String>,
@@ -93,31 +95,33 @@ struct Claims {
 }
 
 impl Claims {
-    fn checked(self, rules: &IdTokenRules, now: Timestamp) -> Result<LogoutToken> {
+    fn checked(self, signed: &Signed, rules: &IdTokenRules, now: Timestamp) -> Result<LogoutToken> {
         // First: any other token of this provider for this client goes no further.
         if !self.event.is_logout {
             return Err(invalid(&format!(
-                "events does not have the member {LOGOUT_EVENT} with an object: it is another kind of token"
+                "has no member {LOGOUT_EVENT} with an object in events: it is another kind of token"
             )));
         }
         if self.has_nonce {
-            return Err(invalid("it has a nonce, which only ID tokens may have"));
+            return Err(invalid("has a nonce, which only ID tokens may have"));
         }
-        self.check_parties(rules)?;
+        self.check_parties(signed, rules)?;
         let over_at = self.check_times(rules.leeway, now)?;
         let id = self.id.filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| missing("jti"))?;
         let (subject, sid) = (self.subject, self.sid);
         if subject.is_none() && sid.is_none() {
-            return Err(invalid("it has neither sub nor sid"));
+            return Err(invalid("has neither sub nor sid"));
         }
         let is_wrong = |id: &String| id.is_empty() || is_unfit(id);
         if subject.iter().chain(&sid).any(is_wrong) {
             return Err(invalid(
-                "sub or sid is empty, longer than 255 bytes or has control characters",
+                "has a sub or sid that is empty, longer than 255 bytes or has control characters",
             ));
         }
         Ok(LogoutToken {
+            // It was looked at with the parties.
+            issuer: self.issuer.unwrap_or_default(),
             subject,
             sid,
             id,
@@ -125,28 +129,26 @@ impl Claims {
         })
     }
 
-    /// `iss` and `aud`, as in an ID token.
-    fn check_parties(&self, rules: &IdTokenRules) -> Result<()> {
+    /// `iss`, `aud` and `azp`, as in an ID token.
+    fn check_parties(&self, signed: &Signed, rules: &IdTokenRules) -> Result<()> {
         let issuer = self.issuer.as_deref().ok_or_else(|| missing("iss"))?;
-        if !rules.issuer.accepts(issuer) {
-            return Err(invalid(&format!(
-                "it was issued by {:?}, which is not this client's issuer",
-                excerpt(issuer)
-            )));
-        }
+        let (tenant, key_issuer) = (self.tenant.as_deref(), signed.key_issuer.as_deref());
+        rules
+            .issuer
+            .check(Kind::LogoutToken, issuer, tenant, key_issuer)?;
         let audience = self.audience.as_deref().ok_or_else(|| missing("aud"))?;
         if !audience.contains(&rules.client_id) {
-            return Err(invalid("it is for another client (aud)"));
+            return Err(invalid("is for another client (aud)"));
         }
         let party = self.authorized_party.as_ref();
         if party.is_some_and(|party| *party != rules.client_id) {
-            return Err(invalid("it was issued to another client (azp)"));
+            return Err(invalid("was issued to another client (azp)"));
         }
         let is_trusted =
             |other: &String| *other == rules.client_id || rules.trusted_audiences.contains(other);
-        if party.is_none() && !audience.iter().all(is_trusted) {
+        if !audience.iter().all(is_trusted) {
             return Err(invalid(
-                "it has an audience that is not trusted, and no azp; trust_audience() of the registration trusts one",
+                "has an audience that is not trusted; trust_audience() of the registration trusts one",
             ));
         }
         Ok(())
@@ -157,19 +159,19 @@ impl Claims {
         let expires_at = self.expires_at.ok_or_else(|| missing("exp"))?;
         let issued_at = self.issued_at.ok_or_else(|| missing("iat"))?;
         if now >= expires_at + leeway {
-            return Err(invalid("it has expired"));
+            return Err(invalid("has expired"));
         }
         if issued_at > now + leeway {
-            return Err(invalid("it was issued in the future; is the clock right?"));
+            return Err(invalid("was issued in the future; is the clock right?"));
         }
         let too_old = issued_at + MAX_AGE + leeway;
         if now >= too_old {
             return Err(invalid(
-                "it was issued more than ten minutes ago; is the clock right?",
+                "was issued more than ten minutes ago; is the clock right?",
             ));
         }
         if self.not_before.is_some_and(|from| from > now + leeway) {
-            return Err(invalid("it is not valid yet (nbf)"));
+            return Err(invalid("is not valid yet (nbf)"));
         }
         Ok(too_old.min(expires_at + leeway))
     }
@@ -184,6 +186,7 @@ impl<'de> ObjectReader<'de> for Claims {
         }
         match name {
             "iss" => self.issuer = map.next_value()?,
+            "tid" => self.tenant = map.next_value()?,
             "sub" => self.subject = map.next_value()?,
             "aud" => self.audience = map.next_value::<Option<OneOrMany>>()?.map(|list| list.0),
             "azp" => self.authorized_party = map.next_value()?,
@@ -256,19 +259,12 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-fn invalid(message: &str) -> Error {
-    Error::new(ErrorCode::InvalidLogoutToken, Phase::Logout, message)
+fn invalid(what: &str) -> Error {
+    Kind::LogoutToken.invalid(what)
 }
 
 fn missing(claim: &str) -> Error {
-    invalid(&format!("it has no {claim}"))
-}
-
-fn unreadable(reason: Unreadable) -> Error {
-    match reason {
-        Unreadable::Encrypted => invalid("the token is encrypted"),
-        Unreadable::Malformed(what) => invalid(&format!("the token is malformed: {what}")),
-    }
+    Kind::LogoutToken.missing(claim)
 }
 
 #[cfg(test)]

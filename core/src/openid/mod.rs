@@ -5,11 +5,13 @@
 
 mod algorithm;
 mod checks;
+mod claim_checks;
 mod claims;
 mod discovery;
 #[cfg(test)]
 mod fixtures;
 mod id_token;
+mod issuer;
 mod json;
 mod jws;
 mod keys;
@@ -18,6 +20,7 @@ mod logout;
 mod logout_token;
 mod peek;
 mod rules;
+mod signed;
 mod userinfo;
 mod validator;
 
@@ -31,12 +34,16 @@ pub use validator::IdTokenValidator;
 
 pub(crate) use {
     algorithm::Algorithms,
+    claim_checks::ClaimChecks,
     discovery::urls_for,
-    id_token::{MAX_LEN as MAX_ID_TOKEN, validate, validate_with},
+    id_token::{validate, validate_with},
+    issuer::{IssuerRule, IssuerTemplate},
     keys::KeySet,
     loader::{Cached, Loaded},
     logout::{EndSession, end_session_url},
     logout_token::{LogoutToken, validate_logout_token},
     peek::peek,
-    rules::{IdTokenRules, IssuerRule},
+    rules::IdTokenRules,
+    signed::MAX_LEN as MAX_ID_TOKEN,
+    userinfo::{UserinfoAnswer, verified as verified_userinfo},
 };

@@ -1,6 +1,6 @@
 //! Looking into an ID token without keys: for comparing a refreshed one with the grant that it must belong to.
 
-use super::{claims::Payload, id_token::MAX_LEN, jws::Compact};
+use super::{claims::Payload, jws::Compact, signed::MAX_LEN};
 
 /// What a token says of itself. Nothing of it is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,27 +1,11 @@
-//! What a client demands of every ID token.
+//! What a client demands of every ID token, and of whatever else its provider signs.
 
 use std::time::Duration;
 
-use super::Algorithms;
+use super::{Algorithms, ClaimChecks, IssuerRule};
 use crate::Secret;
 
-/// Which issuer is the right one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub(crate) enum IssuerRule {
-    /// This one, character by character.
-    Exact(String),
-}
-
-impl IssuerRule {
-    pub(super) fn accepts(&self, issuer: &str) -> bool {
-        match self {
-            Self::Exact(exact) => exact == issuer,
-        }
-    }
-}
-
-/// What a client demands of every ID token.
+/// What a client demands of every ID token. Of signed userinfo it demands the same, by algorithms of its own.
 #[derive(Clone, Debug)]
 pub(crate) struct IdTokenRules {
     pub(crate) issuer: IssuerRule,
@@ -34,6 +18,8 @@ pub(crate) struct IdTokenRules {
     pub(crate) trusted_audiences: Vec<String>,
     /// For HS256, HS384 and HS512, if they are allowed.
     pub(crate) client_secret: Option<Secret>,
+    /// The application's own, after all others.
+    pub(crate) claim_checks: ClaimChecks,
 }
 
 impl IdTokenRules {
@@ -46,6 +32,7 @@ impl IdTokenRules {
             leeway: Duration::from_secs(60),
             trusted_audiences: Vec::new(),
             client_secret: None,
+            claim_checks: ClaimChecks::default(),
         }
     }
 }

@@ -11,7 +11,11 @@ use super::{
     claims::{Profile, profile_accessors, text_accessors, with_text_claims},
     json::{Lenient, ObjectReader, find_member, read_object},
 };
-use crate::{Error, ErrorCode, Phase, ProviderError, Result, http::Answer};
+use crate::{Error, ErrorCode, Phase, Result};
+
+mod answer;
+
+pub(crate) use answer::{UserinfoAnswer, verified};
 
 /// What a provider says about the user.
 ///
@@ -27,54 +31,32 @@ struct Inner {
 }
 
 impl Userinfo {
-    /// Reads an answer with status 2xx.
+    /// Reads claims, plain or verified.
     ///
-    /// `subject` is that of the ID token: the answer must be about the same user (section 5.3.2). Without an ID token
-    /// there is none, and any answer is about whoever the access token belongs to.
+    /// `subject` is that of the ID token: they must be about the same user (section 5.3.2). Without an ID token there is
+    /// none, and any claims are about whoever the access token belongs to.
     ///
     /// # Errors
-    /// With phase [`Phase::Userinfo`]: `missing_claim`, `subject_mismatch`; `unsupported` for a signed or encrypted
-    /// answer (`application/jwt`); `provider_error` for anything but a JSON object with each member once.
-    pub(crate) fn parse(answer: &Answer, subject: Option<&str>) -> Result<Self> {
-        let fault = |code, message: &str| {
-            Error::new(code, Phase::Userinfo, message).with_provider(ProviderError {
-                status: Some(answer.status.as_u16()),
-                ..ProviderError::default()
-            })
-        };
-        if !answer.is_json() {
-            let media = answer.header("content-type").unwrap_or_default();
-            let is_jwt = media
-                .trim_start()
-                .to_ascii_lowercase()
-                .starts_with("application/jwt");
-            return Err(if is_jwt {
-                fault(
-                    ErrorCode::Unsupported,
-                    "signed or encrypted userinfo is not supported",
-                )
-            } else {
-                fault(
-                    ErrorCode::ProviderError,
-                    "the userinfo answer is not application/json",
-                )
-            });
-        }
-        let unreadable = || {
+    /// With phase [`Phase::Userinfo`]: `missing_claim`, `subject_mismatch`; `provider_error` for anything but a JSON
+    /// object with each member once.
+    pub(crate) fn about(claims: String, subject: Option<&str>) -> Result<Self> {
+        let fault = |code, message: &str| Error::new(code, Phase::Userinfo, message);
+        let info = Self::read(claims).ok_or_else(|| {
             fault(
                 ErrorCode::ProviderError,
                 "the userinfo answer is not a JSON object with each member once",
             )
-        };
-        let raw = std::str::from_utf8(&answer.body)
-            .map_err(|_| unreadable())?
-            .to_owned();
-        let info = Self::read(raw).ok_or_else(unreadable)?;
+        })?;
         if let Some(expected) = subject {
             let found = info
                 .subject()
                 .filter(|found| !found.is_empty())
-                .ok_or_else(|| fault(ErrorCode::MissingClaim, "the userinfo answer has no sub"))?;
+                .ok_or_else(|| {
+                    fault(
+                        ErrorCode::MissingClaim,
+                        "the userinfo answer has no sub, or one that is not text",
+                    )
+                })?;
             if found != expected {
                 return Err(fault(
                     ErrorCode::SubjectMismatch,

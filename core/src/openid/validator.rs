@@ -61,7 +61,8 @@ impl IdTokenValidator {
     }
 
     /// The client secret, with which HS256, HS384 and HS512 are verified, if [`algorithms`](Self::algorithms) allows
-    /// them (OpenID Connect Core section 10.1). It must be random and as long as the hash, or it can be guessed.
+    /// them (OpenID Connect Core section 10.1). It must be random, or it can be guessed; one that is shorter than the hash
+    /// verifies nothing (RFC 7518 section 3.2).
     #[must_use]
     pub fn client_secret(mut self, secret: Secret) -> Self {
         self.rules.client_secret = Some(secret);
@@ -75,7 +76,7 @@ impl IdTokenValidator {
         self
     }
 
-    /// Lets this audience stand beside the client in tokens without `azp`.
+    /// Lets this audience stand beside the client. Any other one is refused, also where `azp` is the client.
     #[must_use]
     pub fn trust_audience(mut self, audience: impl Into<String>) -> Self {
         self.rules.trusted_audiences.push(audience.into());

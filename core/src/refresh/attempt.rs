@@ -78,7 +78,7 @@ impl Refresh<'_> {
             attempt: crate::seal::random_id(),
             grant_id: GrantId::random(),
             index: Index {
-                issuer: Some(binding.issuer.clone()),
+                issuer: Some(binding.issuer.published().to_owned()),
                 ..Index::default()
             },
             client_id: Some(binding.client_id.clone()),
@@ -321,6 +321,12 @@ impl Refresh<'_> {
             line: granted.line,
             terms: &granted.terms,
             begun,
+            issuer: granted
+                .record
+                .index
+                .issuer
+                .clone()
+                .or_else(|| granted.terms.binding.issuer.only().map(str::to_owned)),
             subject: granted.record.index.subject.clone(),
         }
         .run(answer, asked_at, || {

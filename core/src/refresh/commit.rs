@@ -29,6 +29,8 @@ pub(super) struct Commit<'a> {
     pub(super) terms: &'a ClientTerms,
     /// What the attempt began with.
     pub(super) begun: Payload,
+    /// Whose grant it is, as far as that is known.
+    pub(super) issuer: Option<String>,
     pub(super) subject: Option<String>,
 }
 
@@ -115,8 +117,9 @@ impl Commit<'_> {
         let identity_changed = answer.id_token.as_ref().is_some_and(|id_token| {
             self.keeper.0.source.names_another(
                 id_token,
-                &self.terms.binding,
+                self.issuer.as_deref(),
                 self.subject.as_deref(),
+                &self.terms.binding.client_id,
             )
         });
         let old_scopes = || {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::transition::{Binding, Login};
 use crate::{
     Error, ProviderProfile, Result, Rotation, Secret, Target, TokenKey,
+    openid::IssuerRule,
     token::{Record, TokenAnswer, TokenFailure},
 };
 
@@ -32,8 +33,8 @@ pub(crate) struct Known {
     pub(crate) leeway: Option<Duration>,
     /// May its tokens be renewed without being asked to?
     pub(crate) automatic: bool,
-    /// The issuer, where the registration names it.
-    pub(crate) issuer: Option<String>,
+    /// The issuer or issuers, where the registration names them.
+    pub(crate) issuer: Option<IssuerRule>,
     pub(crate) client_id: Option<String>,
     /// Does the store's change feed tell of its grants?
     pub(crate) followed: bool,
@@ -42,11 +43,13 @@ pub(crate) struct Known {
 impl Known {
     /// Was a grant issued to this registration, as far as both say?
     pub(crate) fn fits(&self, record: &Record) -> bool {
-        fn agree(known: Option<&String>, kept: Option<&String>) -> bool {
-            known.zip(kept).is_none_or(|(known, kept)| known == kept)
-        }
-        agree(self.issuer.as_ref(), record.index.issuer.as_ref())
-            && agree(self.client_id.as_ref(), record.header.client_id.as_ref())
+        let issuers = self.issuer.as_ref().zip(record.index.issuer.as_ref());
+        let client_ids = self
+            .client_id
+            .as_ref()
+            .zip(record.header.client_id.as_ref());
+        issuers.is_none_or(|(known, kept)| known.covers(kept))
+            && client_ids.is_none_or(|(known, kept)| known == kept)
     }
 }
 
@@ -89,7 +92,13 @@ pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
     ) -> Result<bool, Error>;
 
     /// Does the payload of this ID token name another identity? Pure: no keys, no network (rule 10).
-    fn names_another(&self, id_token: &Secret, binding: &Binding, subject: Option<&str>) -> bool;
+    fn names_another(
+        &self,
+        id_token: &Secret,
+        issuer: Option<&str>,
+        subject: Option<&str>,
+        client_id: &str,
+    ) -> bool;
 
     /// Revokes a token at its provider, if it can be (RFC 7009).
     async fn revoke(&self, client: &str, token: &Secret, hint: &str) -> Result<()>;

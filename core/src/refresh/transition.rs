@@ -20,6 +20,7 @@ pub(crate) use self::{
 use super::rules::{Rule, holds};
 use crate::{
     Timestamp,
+    openid::IssuerRule,
     store::{Index, Version},
     token::{Body, GrantId, Header, Payload, Record, Secret, State, Step},
 };
@@ -90,8 +91,8 @@ fn end_journal(header: &mut Header, attempt: &str, unprocessed: bool) {
 /// To which registration a grant belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Binding {
-    /// The issuer, or the token endpoint of a provider without one.
-    pub(crate) issuer: String,
+    /// The issuer or issuers, or the token endpoint of a provider without one.
+    pub(crate) issuer: IssuerRule,
     pub(crate) client_id: String,
 }
 
@@ -102,7 +103,7 @@ impl Binding {
             .index
             .issuer
             .as_ref()
-            .is_none_or(|issuer| *issuer == self.issuer)
+            .is_none_or(|issuer| self.issuer.covers(issuer))
             && record
                 .header
                 .client_id

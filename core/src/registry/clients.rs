@@ -22,7 +22,7 @@ use crate::{
     hooks::{ClientHooks, Hooks},
     http::Http,
     openid::{peek, validate_with},
-    refresh::{Ask, Binding, ClientTerms, Known, Login, TokenSource},
+    refresh::{Ask, ClientTerms, Known, Login, TokenSource},
     store::ClosureStore,
     token::{TokenAnswer, TokenFailure, Verdict},
 };
@@ -333,7 +333,7 @@ impl TokenSource for Clients {
         Known {
             leeway: resolved.and_then(|resolved| resolved.leeway),
             automatic: resolved.is_none_or(|resolved| resolved.automatic_refresh),
-            issuer: resolved.and_then(|resolved| resolved.issuer.clone()),
+            issuer: resolved.and_then(|resolved| resolved.issuer_rule()),
             client_id: resolved.map(|resolved| resolved.client_id.clone()),
             followed: self.closures.keeping(client).is_none(),
         }
@@ -428,11 +428,16 @@ impl TokenSource for Clients {
         }
     }
 
-    fn names_another(&self, id_token: &Secret, binding: &Binding, subject: Option<&str>) -> bool {
+    fn names_another(
+        &self,
+        id_token: &Secret,
+        issuer: Option<&str>,
+        subject: Option<&str>,
+        client_id: &str,
+    ) -> bool {
         // One that cannot be read is found out by the full validation, behind the commit.
-        peek(id_token.expose()).is_some_and(|peeked| {
-            peeked.differs_from(Some(&binding.issuer), subject, &binding.client_id)
-        })
+        peek(id_token.expose())
+            .is_some_and(|peeked| peeked.differs_from(issuer, subject, client_id))
     }
 
     async fn revoke(&self, client: &str, token: &Secret, hint: &str) -> Result<()> {

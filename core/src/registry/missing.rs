@@ -16,7 +16,10 @@ pub(super) fn adoption(state: &ClientState, token: Token) -> Login {
         attempt: crate::seal::random_id(),
         grant_id: GrantId::random(),
         index: Index {
-            issuer: state.resolved.issuer.clone(),
+            issuer: state
+                .resolved
+                .issuer_rule()
+                .and_then(|rule| rule.only().map(str::to_owned)),
             ..Index::default()
         },
         client_id: Some(state.resolved.client_id.clone()),

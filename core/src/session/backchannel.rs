@@ -65,7 +65,7 @@ impl Client {
         let rules = state.id_token_rules().await?;
         let clock = ready.clock().as_ref();
         let token = validate_logout_token(raw.expose(), state.keys()?, &rules, clock).await?;
-        let id = name_of(&[self.name(), &state.binding().await?.issuer, &token.id]);
+        let id = name_of(&[self.name(), &token.issuer, &token.id]);
         // Kept a second longer than it is looked at: stores count in seconds.
         let life = token.over_at.since(clock.now()) + std::time::Duration::from_secs(1);
         if !ready.first_time(USED, &id, life).await? {
@@ -108,6 +108,6 @@ async fn end_whose(ready: &Ready, client: &str, token: LogoutToken) -> Result<En
         (Some(sid), subject) => Whose::Session { sid, subject },
         (None, subject) => Whose::Subject(subject.unwrap_or_default()),
     };
-    ready.mark(&state, &whose).await?;
-    ready.end_by_provider(&state, &whose).await
+    ready.mark(&state, &token.issuer, &whose).await?;
+    ready.end_by_provider(&state, &token.issuer, &whose).await
 }

@@ -131,11 +131,12 @@ impl Ready {
     pub(super) async fn end_by_provider(
         &self,
         state: &ClientState,
+        issuer: &str,
         whose: &Whose,
     ) -> Result<EndedByProvider> {
         let mut query = TokenQuery {
             client: Some(state.name().to_owned()),
-            issuer: Some(state.binding().await?.issuer),
+            issuer: Some(issuer.to_owned()),
             ..TokenQuery::default()
         };
         match whose {

@@ -68,8 +68,8 @@ impl Client {
             }
             _ => return Err(missing("of iss and sid one is missing")),
         };
-        let expected = state.issuer().await?;
-        if expected.as_deref() != Some(issuer.expose()) {
+        let rule = state.issuer_rule().await?;
+        if !rule.is_some_and(|rule| rule.covers(issuer.expose())) {
             return Err(form::invalid("iss is not the issuer of this client"));
         }
         let sid_text = sid.expose();
@@ -82,7 +82,9 @@ impl Client {
             sid: sid_text.to_owned(),
             subject: None,
         };
-        let ended = ready.end_by_provider(&state, &whose).await?;
+        let ended = ready
+            .end_by_provider(&state, issuer.expose(), &whose)
+            .await?;
         Ok(FrontchannelLogout {
             ended,
             cookies: Vec::new(),

@@ -35,11 +35,16 @@ fn place(state: &ClientState, issuer: &str, whose: &Whose) -> String {
 
 impl Ready {
     /// Remembers a logout, where the store can.
-    pub(super) async fn mark(&self, state: &ClientState, whose: &Whose) -> Result<()> {
+    pub(super) async fn mark(
+        &self,
+        state: &ClientState,
+        issuer: &str,
+        whose: &Whose,
+    ) -> Result<()> {
         if !self.keeper().store().capabilities().once {
             return Ok(());
         }
-        let place = place(state, &state.binding().await?.issuer, whose);
+        let place = place(state, issuer, whose);
         let now = self.clock().now();
         if !self.put_mark(&place, now).await? {
             // An older one is not long enough there, and says too early a time.
@@ -107,7 +112,7 @@ impl OAuth {
             && look(whose).await?.is_some()
         {
             // Another login may have looked while the mark was in our hands: what it began ends here too.
-            ready.end_by_provider(&state, whose).await?;
+            ready.end_by_provider(&state, &login.issuer, whose).await?;
         } else if look(&of_subject)
             .await?
             .is_none_or(|at| login.started_at > at)

@@ -114,11 +114,19 @@ async fn another_key_under_the_same_name_is_fetched_too() {
 }
 
 #[tokio::test]
-async fn a_further_audience_is_taken_if_the_token_says_that_it_was_issued_to_us() {
+async fn a_further_audience_is_trusted_by_name_only_also_beside_our_azp() {
     let world = World::new().await;
-    let oauth = world.oauth();
     let fault = Fault::IdToken(IdTokenFault::ExtraAudience);
     world.provider.faults().on(Endpoint::Token, fault);
+    let oauth = world.oauth();
+    let begun = Begun::new(&world, &oauth).await;
+    let error = refused(begun.come_back().await, ErrorCode::InvalidAudience);
+    assert!(error.message().contains("trust_audience"), "{error}");
+    assert_nothing_kept(&world);
+
+    oauth
+        .replace(world.registration().trust_audience("another-client"))
+        .unwrap();
     world.login(&oauth, "alice").await.unwrap();
 }
 

@@ -60,10 +60,10 @@ mod tests {
     #[test]
     fn only_blanks_of_the_header_are_taken_off_a_name() {
         let cookies = BrowserCookies::parse([
-            "a=1;\t__Host-s=own ;\u{2003}__Host-s=planted; \u{a0}__Host-s=planted;b",
-            "\u{b}__Host-s=planted; __Host-s=\"quoted\"",
+            "a=1;\t__Host-tokenkeep-s=own ;\u{2003}__Host-tokenkeep-s=planted; \u{a0}__Host-tokenkeep-s=planted;b",
+            "\u{b}__Host-tokenkeep-s=planted; __Host-tokenkeep-s=\"quoted\"",
         ]);
-        let values: Vec<_> = cookies.values("__Host-s").collect();
+        let values: Vec<_> = cookies.values("__Host-tokenkeep-s").collect();
         assert_eq!(values, ["own", "quoted"]);
     }
 }

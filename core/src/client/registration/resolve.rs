@@ -11,7 +11,9 @@ use crate::{
     client::{AuthMethod, ClientAuthentication, authorize, token_endpoint},
     closures::Fetch,
     config::{ClientSettings, invalid},
+    error::excerpt,
     http,
+    openid::{Algorithms, ClaimChecks, IssuerRule, IssuerTemplate, SigningAlgorithm},
 };
 
 /// A client as it is used: every part typed and checked.
@@ -23,6 +25,8 @@ pub(crate) struct Resolved {
     pub(crate) scopes: Vec<String>,
     /// Exactly as it was written: issuers are compared as text.
     pub(crate) issuer: Option<String>,
+    /// Which tenants of the issuer may issue, if it has tenants.
+    pub(crate) issuer_template: Option<IssuerTemplate>,
     pub(crate) server_metadata_url: Option<Url>,
     pub(crate) authorize_url: Option<Url>,
     pub(crate) access_token_url: Option<Url>,
@@ -56,7 +60,10 @@ pub(crate) struct Resolved {
     pub(crate) clock_leeway: Duration,
     pub(crate) timeout: Option<Duration>,
     pub(crate) profile: ProviderProfile,
-    pub(crate) id_token_algorithms: Option<Vec<String>>,
+    pub(crate) id_token_algorithms: Option<Algorithms>,
+    pub(crate) claim_checks: ClaimChecks,
+    /// Userinfo must be signed, by this one.
+    pub(crate) userinfo_algorithm: Option<SigningAlgorithm>,
     pub(crate) userinfo_at_login: bool,
     pub(crate) check_nonce: bool,
     pub(crate) assume_bearer: bool,
@@ -79,6 +86,14 @@ pub(crate) enum LoginGrant {
 }
 
 impl Resolved {
+    /// Which issuer is the right one, if that is known without asking the provider.
+    pub(crate) fn issuer_rule(&self) -> Option<IssuerRule> {
+        match &self.issuer_template {
+            Some(template) => Some(IssuerRule::Template(template.clone())),
+            None => self.issuer.clone().map(IssuerRule::Exact),
+        }
+    }
+
     /// Is `openid` asked for at login?
     pub(crate) fn is_openid(&self) -> bool {
         self.scopes.iter().any(|scope| scope == "openid")
@@ -186,6 +201,14 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         };
     }
     let issuer = win!(r.issuer, s.issuer);
+    let allowed_tenants = win!(r.allowed_tenants, k.allow_tenants);
+    let issuer_template = match win!(r.issuer_template, k.issuer_template) {
+        Some(template) => Some(IssuerTemplate::parse(template, allowed_tenants)?),
+        None if allowed_tenants.is_some() => {
+            return Err(invalid("allow_tenants is for issuer_template only"));
+        }
+        None => None,
+    };
     let server_metadata_url = win!(r.server_metadata_url, s.server_metadata_url);
     let mut scopes = win!(r.scopes, k.scope);
     if scopes.is_none()
@@ -211,6 +234,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         scopes,
         server_metadata_url: url("server_metadata_url", server_metadata_url)?,
         issuer,
+        issuer_template,
         authorize_url: url("authorize_url", win!(r.authorize_url, s.authorize_url))?,
         access_token_url: url(
             "access_token_url",
@@ -257,7 +281,20 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         clock_leeway: r.clock_leeway.unwrap_or(Duration::from_secs(60)),
         timeout: win!(r.timeout, k.default_timeout),
         profile,
-        id_token_algorithms: r.id_token_algorithms,
+        id_token_algorithms: r
+            .id_token_algorithms
+            .map(|names| {
+                let named = names
+                    .iter()
+                    .map(|name| algorithm("id_token_algorithms", name));
+                named.collect::<Result<Algorithms>>()
+            })
+            .transpose()?,
+        claim_checks: r.claim_checks,
+        userinfo_algorithm: r
+            .userinfo_signed_response_alg
+            .map(|name| algorithm("userinfo_signed_response_alg", &name))
+            .transpose()?,
         userinfo_at_login: r.userinfo_at_login,
         check_nonce: !r.skip_nonce,
         assume_bearer: r.assume_bearer,
@@ -294,6 +331,8 @@ fn check(client: Resolved) -> Result<Resolved> {
             "the issuer and the metadata URL belong to different issuers",
         ));
     }
+    check_issuer_template(&client)?;
+    check_secret_algorithms(&client)?;
     let keys = client.jwks.is_some() || client.jwks_uri.is_some();
     if client.is_openid() && !discovery {
         return Err(invalid(if keys {
@@ -354,6 +393,54 @@ fn check(client: Resolved) -> Result<Resolved> {
         )));
     }
     Ok(client)
+}
+
+fn check_issuer_template(client: &Resolved) -> Result<()> {
+    if client.issuer_template.is_none() {
+        return Ok(());
+    }
+    if client.issuer.is_none() && client.server_metadata_url.is_none() {
+        return Err(invalid(
+            "issuer_template needs an issuer or a metadata URL, to find the metadata by, such as \
+             https://login.microsoftonline.com/common/v2.0",
+        ));
+    }
+    if client.grant == LoginGrant::AuthorizationCode && !client.is_openid() {
+        return Err(invalid(
+            "issuer_template needs the scope openid: only an ID token names the tenant",
+        ));
+    }
+    Ok(())
+}
+
+/// A client secret that verifies signatures is as long as their hash (RFC 7518 section 3.2).
+fn check_secret_algorithms(client: &Resolved) -> Result<()> {
+    let length = client
+        .client_secret
+        .as_ref()
+        .map_or(0, |secret| secret.expose().len());
+    let allowed = client.id_token_algorithms.unwrap_or_default();
+    let named = SigningAlgorithm::ALL.iter().find(|algorithm| {
+        algorithm.is_symmetric()
+            && (allowed.contains(**algorithm) || client.userinfo_algorithm == Some(**algorithm))
+            && length < algorithm.digest().output_len()
+    });
+    match named {
+        None => Ok(()),
+        Some(algorithm) => Err(invalid(format!(
+            "{algorithm} needs a client secret of at least {} bytes; let the provider sign by a key instead, such as RS256",
+            algorithm.digest().output_len()
+        ))),
+    }
+}
+
+fn algorithm(method: &str, name: &str) -> Result<SigningAlgorithm> {
+    SigningAlgorithm::from_name(name).ok_or_else(|| {
+        invalid(format!(
+            "{method} names {:?}, which is no signature algorithm that is known here",
+            excerpt(name)
+        ))
+    })
 }
 
 /// Does a metadata URL of a well-known form belong to the issuer? One of another form is checked when it is loaded: the

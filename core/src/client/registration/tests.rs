@@ -304,3 +304,90 @@ fn neither_shows_a_secret() {
     assert!(!format!("{resolved:?}").contains("hunter2"));
     assert!(negotiate(&resolved, Endpoint::Token, None).is_ok());
 }
+
+#[test]
+fn a_template_needs_a_place_for_the_metadata_and_openid() {
+    const TEMPLATE: &str = "https://login.example/{tenantid}/v2.0";
+    const TENANT: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+    let common = || Registration::openid("ms", "https://login.example/common/v2.0").client_id("x");
+    let known = alone(common().issuer_template(TEMPLATE)).unwrap();
+    assert_eq!(known.issuer_rule().unwrap().published(), TEMPLATE);
+    let by_settings = with(
+        common(),
+        [(
+            "MS_CLIENT_KWARGS",
+            r#"{"issuer_template": "https://login.example/{tenantid}/v2.0",
+                "allow_tenants": "9188040d-6c67-4c5b-b112-36a304b66dad"}"#,
+        )],
+    );
+    let rule = by_settings.unwrap().issuer_rule().unwrap();
+    assert!(rule.covers(&TEMPLATE.replace("{tenantid}", TENANT)));
+    assert!(!rule.covers(&TEMPLATE.replace("{tenantid}", &TENANT.replace('9', "8"))));
+
+    let by_hand = Registration::oauth2("ms", "https://login.example/a", "https://login.example/t")
+        .client_id("x");
+    for (registration, word) in [
+        (by_hand.issuer_template(TEMPLATE), "metadata URL"),
+        (
+            Registration::new("ms")
+                .issuer("https://login.example/common/v2.0")
+                .client_id("x")
+                .scopes(["email"])
+                .issuer_template(TEMPLATE),
+            "openid",
+        ),
+        (
+            common().issuer_template("https://login.example"),
+            "{tenantid}",
+        ),
+        (common().allow_tenants([TENANT]), "issuer_template"),
+        (
+            common()
+                .issuer_template(TEMPLATE)
+                .allow_tenants(["contoso"]),
+            "GUID",
+        ),
+        (
+            common()
+                .issuer_template(TEMPLATE)
+                .allow_tenants([] as [&str; 0]),
+            "no tenant",
+        ),
+    ] {
+        let error = alone(registration).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidConfiguration, "{word}");
+        assert!(error.message().contains(word), "{word}: {error}");
+    }
+}
+
+#[test]
+fn algorithms_are_known_and_secrets_long_enough_for_them() {
+    let secret = |length: usize| openid().client_secret("s".repeat(length));
+    for (registration, word) in [
+        (openid().id_token_algorithms(["none"]), "\"none\""),
+        (
+            openid().id_token_algorithms(["RS256", "rs256"]),
+            "\"rs256\"",
+        ),
+        (openid().userinfo_signed_response_alg("none"), "\"none\""),
+        (
+            openid().userinfo_signed_response_alg(""),
+            "userinfo_signed_response_alg",
+        ),
+        (openid().id_token_algorithms(["HS256"]), "32 bytes"),
+        (
+            secret(31).id_token_algorithms(["RS256", "HS256"]),
+            "32 bytes",
+        ),
+        (secret(47).id_token_algorithms(["HS384"]), "48 bytes"),
+        (secret(63).userinfo_signed_response_alg("HS512"), "64 bytes"),
+    ] {
+        let error = alone(registration).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidConfiguration, "{word}");
+        assert!(error.message().contains(word), "{word}: {error}");
+    }
+    alone(secret(32).id_token_algorithms(["HS256"])).unwrap();
+    alone(secret(64).userinfo_signed_response_alg("HS512")).unwrap();
+    // What verifies nothing may be short.
+    alone(secret(1)).unwrap();
+}

@@ -32,6 +32,8 @@ pub(crate) struct Jwk(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) kid: Option<JsonWebKeyId>,
+    /// Whose tokens it signs, where a set holds keys of several issuers (Microsoft).
+    pub(super) issuer: Option<String>,
     pub(super) key_use: Option<CoreJsonWebKeyUse>,
     pub(super) algorithm: Option<SigningAlgorithm>,
     pub(super) core_algorithm: Option<CoreJwsSigningAlgorithm>,
@@ -108,6 +110,7 @@ impl Curve {
 struct Members {
     kty: String,
     kid: Option<String>,
+    issuer: Option<json::Lenient<String>>,
     #[serde(rename = "use")]
     key_use: Option<String>,
     key_ops: Option<Vec<String>>,
@@ -196,7 +199,7 @@ impl Jwk {
             }
         };
         let key = Self::new(
-            members.kid,
+            (members.kid, members.issuer.and_then(|issuer| issuer.0)),
             members.key_use.is_some(),
             algorithm,
             key_type,
@@ -209,7 +212,7 @@ impl Jwk {
     }
 
     fn new(
-        kid: Option<String>,
+        (kid, issuer): (Option<String>, Option<String>),
         for_signatures: bool,
         algorithm: Option<SigningAlgorithm>,
         key_type: CoreJsonWebKeyType,
@@ -217,6 +220,7 @@ impl Jwk {
     ) -> Self {
         Self(Arc::new(Inner {
             kid: kid.map(JsonWebKeyId::new),
+            issuer,
             key_use: for_signatures.then_some(CoreJsonWebKeyUse::Signature),
             algorithm,
             core_algorithm: algorithm.and_then(SigningAlgorithm::to_core),
@@ -228,12 +232,24 @@ impl Jwk {
     /// The client secret as a key (OpenID Connect Core section 10.1).
     pub(crate) fn secret(secret: &[u8]) -> Self {
         let material = Material::Secret(Zeroizing::new(secret.to_vec()));
-        Self::new(None, false, None, CoreJsonWebKeyType::Symmetric, material)
+        let unnamed = (None, None);
+        Self::new(
+            unnamed,
+            false,
+            None,
+            CoreJsonWebKeyType::Symmetric,
+            material,
+        )
     }
 
     /// Its name within the set.
     pub(super) fn kid(&self) -> Option<&str> {
         self.0.kid.as_deref().map(String::as_str)
+    }
+
+    /// The issuer that it is published for, if it is for one.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.0.issuer.as_deref()
     }
 
     /// May it verify signatures of this algorithm?

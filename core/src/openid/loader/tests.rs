@@ -519,7 +519,7 @@ async fn metadata_is_looked_for_at_both_addresses() {
         .into_bytes();
     for nothing in [status(404), ok(b"<html>an application</html>".to_vec())] {
         let bench = Bench::new([nothing, ok(document.clone())]);
-        let metadata = Cached::of_issuer(bench.http.clone(), ISSUER).unwrap();
+        let metadata = Cached::of_issuer(bench.http.clone(), ISSUER, ISSUER).unwrap();
         assert_eq!(metadata.get().await.unwrap().value.issuer, ISSUER);
         let urls: Vec<String> = bench
             .script
@@ -542,7 +542,7 @@ async fn metadata_is_looked_for_at_both_addresses() {
         ),
     ] {
         let bench = Bench::new([reply]);
-        let error = Cached::of_issuer(bench.http.clone(), ISSUER)
+        let error = Cached::of_issuer(bench.http.clone(), ISSUER, ISSUER)
             .unwrap()
             .get()
             .await
@@ -576,7 +576,7 @@ async fn keys_are_where_the_metadata_says() {
     );
 
     let bench = Bench::new([ok(json!({"issuer": ISSUER}).to_string().into_bytes())]);
-    let metadata = Cached::of_issuer(bench.http.clone(), ISSUER).unwrap();
+    let metadata = Cached::of_issuer(bench.http.clone(), ISSUER, ISSUER).unwrap();
     let error = Cached::keys_of(bench.http.clone(), metadata)
         .get()
         .await

@@ -35,6 +35,7 @@ pub struct ProviderBuilder {
     pub(super) refresh_without_offline_access: bool,
     pub(super) keep_replaced_access_tokens: bool,
     pub(super) claims: BTreeMap<String, Map<String, Value>>,
+    pub(super) signed_userinfo: bool,
 }
 
 impl Default for ProviderBuilder {
@@ -50,6 +51,7 @@ impl Default for ProviderBuilder {
             refresh_without_offline_access: false,
             keep_replaced_access_tokens: false,
             claims: BTreeMap::new(),
+            signed_userinfo: false,
         }
     }
 }
@@ -120,6 +122,13 @@ impl ProviderBuilder {
             .entry(subject.into())
             .or_default()
             .extend(claims);
+        self
+    }
+
+    /// Whether userinfo is signed by the key of the ID tokens, with `iss` and `aud` (OpenID Connect Core 1.0 section
+    /// 5.3.2); off unless given.
+    pub fn signed_userinfo(mut self, on: bool) -> Self {
+        self.signed_userinfo = on;
         self
     }
 

@@ -46,7 +46,7 @@ pub(super) fn issue(
             set(name, value.into());
         }
     }
-    let mut header = json!({"typ": "JWT", "alg": key.algorithm.name(), "kid": key.kid});
+    let mut header = key.header();
     let fault = match shared
         .faults
         .take(Endpoint::Token, Some(grant_type), |fault| {

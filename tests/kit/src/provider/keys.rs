@@ -91,6 +91,21 @@ impl SigningKey {
         }
     }
 
+    pub(super) fn header(&self) -> Value {
+        json!({"typ": "JWT", "alg": self.algorithm.name(), "kid": self.kid})
+    }
+
+    /// A token in compact form (RFC 7515 section 7.1).
+    pub(super) fn token(&self, header: &Value, claims: &Value) -> String {
+        let signed = format!(
+            "{}.{}",
+            encode(header.to_string().as_bytes()),
+            encode(claims.to_string().as_bytes())
+        );
+        let signature = self.sign(signed.as_bytes());
+        format!("{signed}.{}", encode(&signature))
+    }
+
     fn jwk(&self) -> Value {
         let (kid, alg) = (&self.kid, self.algorithm.name());
         match &self.private {

@@ -179,6 +179,19 @@ impl Provider {
         self.shared.clock.advance(by);
     }
 
+    /// Signs any token by the present key: whatever an ID token, a logout token or signed userinfo can be, right or wrong.
+    /// Nothing is added to header and claims. [`signing_header`](Self::signing_header) is the right header.
+    #[must_use]
+    pub fn sign(&self, header: &serde_json::Value, claims: &serde_json::Value) -> String {
+        self.shared.keys().signing().token(header, claims)
+    }
+
+    /// The header of what the present key signs: `alg`, `kid` and `typ`.
+    #[must_use]
+    pub fn signing_header(&self) -> serde_json::Value {
+        self.shared.keys().signing().header()
+    }
+
     /// Makes a new signing key. The keys before it are still published.
     ///
     /// The first RSA keys are made once per process and shared by its providers, under a `kid` of each provider.

@@ -22,7 +22,7 @@ use super::{
 pub(super) struct Bearer {
     pub(super) subject: Option<String>,
     pub(super) scopes: BTreeSet<String>,
-    client: String,
+    pub(super) client: String,
     resources: Vec<String>,
     acr: Option<String>,
     generation: u64,

@@ -42,6 +42,7 @@ pub(super) struct Settings {
     pub(super) refresh_without_offline_access: bool,
     pub(super) keep_replaced_access_tokens: bool,
     pub(super) claims: BTreeMap<String, Map<String, Value>>,
+    pub(super) signed_userinfo: bool,
     /// Cookies ignore ports, so that the port is part of their names.
     pub(super) session_cookie: String,
     pub(super) browser_cookie: String,
@@ -64,6 +65,7 @@ impl Shared {
             refresh_without_offline_access: builder.refresh_without_offline_access,
             keep_replaced_access_tokens: builder.keep_replaced_access_tokens,
             claims: builder.claims,
+            signed_userinfo: builder.signed_userinfo,
             session_cookie: format!("op_session_{port}"),
             browser_cookie: format!("op_browser_{port}"),
         };

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, Uri},
+    http::{HeaderMap, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
@@ -62,7 +62,17 @@ pub(super) async fn userinfo(
     if let Some(Fault::OtherSubjectInUserinfo(other)) = fault {
         claims.insert("sub".to_owned(), other.into());
     }
-    (NO_STORE, Json(claims)).into_response()
+    if !shared.settings.signed_userinfo {
+        return (NO_STORE, Json(claims)).into_response();
+    }
+    claims.insert("iss".to_owned(), shared.issuer.as_str().into());
+    claims.insert("aud".to_owned(), bearer.client.into());
+    let keys = shared.keys();
+    let signed = keys
+        .signing()
+        .token(&keys.signing().header(), &claims.into());
+    let media = [(header::CONTENT_TYPE, "application/jwt")];
+    (NO_STORE, media, signed).into_response()
 }
 
 fn capitalised(name: &str) -> String {

@@ -2,9 +2,9 @@
 
 use aws_lc_rs::{rsa::PublicKeyComponents, signature};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{decode, get_json, headless, log_in, refresh, text};
+use super::{api, decode, get_json, headless, log_in, refresh, text};
 use crate::{Endpoint, Fault, IdTokenFault, Provider, SigningAlgorithm};
 
 async fn jwks(provider: &Provider) -> Vec<Value> {
@@ -167,4 +167,27 @@ async fn an_rsa_key_is_published_as_it_is() {
     assert_eq!(keys[0]["e"], "AQAB");
     let other = Provider::start().await.unwrap();
     assert_ne!(keys[0]["kid"], jwks(&other).await[0]["kid"]);
+}
+
+#[tokio::test]
+async fn userinfo_is_signed_where_that_was_chosen() {
+    let provider = headless().signed_userinfo(true).start().await.unwrap();
+    let tokens = log_in(&provider, &[("scope", "openid email")]).await;
+    let answer = api(&provider, "/userinfo", text(&tokens, "access_token")).await;
+    assert_eq!(answer.headers()["content-type"], "application/jwt");
+    let token = Value::from(answer.text().await.unwrap());
+    assert!(verifies(&provider, &token).await);
+    let (_, claims) = decode(&token);
+    assert_eq!(claims["iss"], provider.issuer());
+    assert_eq!(claims["aud"], provider.client_id());
+    assert_eq!(claims["sub"], "alice");
+}
+
+#[tokio::test]
+async fn the_present_key_signs_whatever_it_is_given() {
+    let provider = headless().start().await.unwrap();
+    let (header, claims) = (provider.signing_header(), json!({"anything": [1]}));
+    let token = Value::from(provider.sign(&header, &claims));
+    assert!(verifies(&provider, &token).await);
+    assert_eq!(decode(&token), (header, claims));
 }
