@@ -16,6 +16,7 @@
 
 mod browser;
 mod evidence;
+mod logout;
 mod parts;
 mod person;
 mod provider;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let trials = provider::cases()
         .into_iter()
         .chain(browser::cases())
+        .chain(logout::cases())
         .map(|case| trial(case, ready))
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
