@@ -132,6 +132,14 @@
 //!
 //! `docs/next-to-your-old-code.md` in the repository is the path from one to the next, beside programs that go on reading.
 //!
+//! # Logging out
+//!
+//! [`OAuth::log_out`] ends a session here, in every process, and says where the browser ends it at the provider. A provider can
+//! also begin a logout: by its back channel ([`Client::backchannel_logout`], the reliable one) or in a frame of its page
+//! ([`Client::frontchannel_logout`]). The routes of a web hook do all three; what is left is to register the addresses at the
+//! provider. A grant with `offline_access` outlives its sessions, unless the registration says
+//! [`revoke_at_logout`](Registration::revoke_at_logout).
+//!
 //! # Living with it
 //!
 //! | | |

@@ -51,6 +51,7 @@ pub(crate) const KEYS: [&str; 14] = [
 /// | `issuer_template`, `allow_tenants` | for Microsoft's tenants ([`issuer_template`](crate::Registration::issuer_template)); a text, and text or a list |
 /// | `refresh_reuse` | `strict`, `revokes_family`, `replay:SECONDS` or `both_valid` ([`Reuse`](crate::Reuse)) |
 /// | `rotation` | `rotate` or `never` ([`Rotation`](crate::Rotation)) |
+/// | `revoke_at_logout` | `true`: every logout also ends and revokes the grant ([`Registration::revoke_at_logout`](crate::Registration::revoke_at_logout)) |
 ///
 /// # Contract
 /// Both methods are cheap and do not block: they are called while clients are registered, some of them while a request

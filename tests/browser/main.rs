@@ -17,6 +17,7 @@
 mod browser;
 mod elsewhere;
 mod evidence;
+mod logout;
 mod pages;
 mod parts;
 mod person;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         .chain(sites::cases())
         .chain(siblings::cases())
         .chain(pages::cases())
+        .chain(logout::cases())
         .map(|case| trial(case, ready))
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -149,6 +149,17 @@ impl Provider {
             .count()
     }
 
+    /// What clients answered to its back-channel logouts, in order: which client, and whether it was 200.
+    pub(crate) async fn logouts(&self) -> Vec<(String, bool)> {
+        let list = self.list("/-/logouts").await;
+        list.iter()
+            .map(|entry| {
+                let client = entry["clientId"].as_str().unwrap().to_owned();
+                (client, entry["ok"] == true)
+            })
+            .collect()
+    }
+
     /// A request of a client at an endpoint of the provider, past the demo.
     pub(crate) async fn ask(
         &self,

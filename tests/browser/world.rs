@@ -346,6 +346,8 @@ fn client(id: &str, secret: &str, method: &str, base: &str) -> Value {
         "token_endpoint_auth_method": method,
         "redirect_uris": [format!("{base}/callback/{id}")],
         "post_logout_redirect_uris": [format!("{base}/logged-out/{id}")],
+        "backchannel_logout_uri": format!("{base}/backchannel-logout/{id}"),
+        "backchannel_logout_session_required": true,
     })
 }
 

@@ -171,6 +171,7 @@ async fn run() {
 
     job(&world, &oauth, &heard, &mut secrets).await;
     failures(&world, &oauth, &heard, &mut secrets).await;
+    logouts_by_provider(&world, &oauth, &heard, &mut secrets).await;
     living(&world, &oauth, &heard, &mut secrets).await;
     elsewhere(&world, &heard, &mut secrets).await;
     assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
@@ -332,6 +333,41 @@ async fn job(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets)
     heard.failed(wrong);
     grant.revoke().await.unwrap();
     heard.failed(grant.token().await);
+}
+
+/// Logouts that the provider begins, good and bad.
+async fn logouts_by_provider(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets) {
+    let client = oauth.client(CLIENT).unwrap();
+    let kept = world.log_in(oauth, "alice").await;
+    secrets.cookies(&kept.cookies);
+    let sid = kept
+        .session
+        .unwrap()
+        .claims()
+        .unwrap()
+        .sid()
+        .unwrap()
+        .to_owned();
+    let named = LogoutToken::of_session(&sid).subject("alice");
+    for token in [
+        named.clone().fault(LogoutTokenFault::WithNonce),
+        named
+            .clone()
+            .fault(LogoutTokenFault::Claim("jti".into(), 7.into())),
+        named,
+    ] {
+        let token = world
+            .provider
+            .logout_token(world.provider.client_id(), &token);
+        secrets.know("a logout token", token.as_str());
+        let form = format!("logout_token={token}");
+        heard.debug(&client.backchannel_logout(form.as_bytes()).await);
+        heard.failed(client.backchannel_logout(form.as_bytes()).await);
+        let twice = format!("{form}&{form}");
+        heard.failed(client.backchannel_logout(twice.as_bytes()).await);
+    }
+    let none = BrowserCookies::default();
+    heard.failed(client.frontchannel_logout("sid=x", &none).await);
 }
 
 /// Looking at what is kept, sealing it anew, keeping it alive, forgetting it.

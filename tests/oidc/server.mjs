@@ -8,9 +8,10 @@
 // One line of JSON on standard output says where it is: {"issuer": "http://localhost:PORT"}.
 // It ends on SIGTERM, and as soon as its standard input closes: it can't outlive the test that started it.
 //
-// Any login name is an account. Beside the provider there are two routes for the tests, on loopback like the rest:
+// Any login name is an account. Beside the provider there are three routes for the tests, on loopback like the rest:
 //   GET /-/issued    every secret that went out or came in: [{kind, value}]
 //   GET /-/requests  every request at the token and revocation endpoints: [{endpoint, grantType, clientId, status, error}]
+//   GET /-/logouts   what clients answered to back-channel logouts: [{clientId, ok}]
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -33,6 +34,7 @@ const {
 
 const issued = new Map();
 const requests = [];
+const logouts = [];
 
 function note(kind, value) {
   if (typeof value === 'string' && value !== '' && !issued.has(value)) issued.set(value, kind);
@@ -121,11 +123,17 @@ const provider = new Provider(issuer, {
   scopes: ['openid', 'offline_access', 'profile', 'email'],
   claims: { openid: ['sub'], profile: ['name', 'preferred_username'], email: ['email', 'email_verified'] },
   features: {
+    backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
     devInteractions: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
     rpInitiatedLogout: { enabled: true },
+  },
+  // The clients are on loopback, where the dispatcher that comes with a request refuses to go.
+  fetch: (url, { dispatcher: _, ...request }) => {
+    note('logout_token', new URLSearchParams(String(request.body ?? '')).get('logout_token'));
+    return globalThis.fetch(url, request);
   },
   findAccount: (_ctx, id) => ({
     accountId: id,
@@ -166,12 +174,18 @@ provider.use(async (ctx, next) => {
   for (const kind of ['access_token', 'refresh_token', 'id_token']) note(kind, ctx.body?.[kind]);
 });
 
+provider.on('backchannel.success', (_ctx, client) => logouts.push({ clientId: client.clientId, ok: true }));
+provider.on('backchannel.error', (_ctx, error, client) => {
+  logouts.push({ clientId: client.clientId, ok: false });
+  console.error('back-channel logout:', error.stack);
+});
 provider.on('server_error', (_ctx, error) => console.error('server error:', error.stack));
 
 const answer = provider.callback();
 const forTests = {
   '/-/issued': () => [...issued].map(([value, kind]) => ({ kind, value })),
   '/-/requests': () => requests,
+  '/-/logouts': () => logouts,
 };
 
 server.on('request', (request, response) => {
