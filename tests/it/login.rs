@@ -3,9 +3,14 @@
 mod answers;
 mod callback;
 mod id_token;
+mod keys;
+mod metadata;
+mod raw;
 mod registry;
 mod requests;
 mod session;
+mod tenants;
+mod userinfo;
 
 use tokenkeep::{BrowserCookies, CallbackParams, Client, OAuth, Redirect};
 use tokenkeep_testing::{Callback, Provider};
