@@ -11,6 +11,14 @@ mod registry;
 mod requests;
 mod session;
 mod token_answers;
+mod keys;
+mod metadata;
+mod raw;
+mod registry;
+mod requests;
+mod session;
+mod tenants;
+mod userinfo;
 
 use tokenkeep::{BrowserCookies, CallbackParams, Client, OAuth, Redirect};
 use tokenkeep_testing::{Callback, Provider};

@@ -210,7 +210,7 @@ impl ApiRequest {
     /// Sends it to an endpoint of the provider's: no redirect, a whole answer of at most 1 MiB, 2xx or an error.
     pub(super) async fn send_as_protocol(self, phase: Phase) -> Result<Answer> {
         let client = self.client.clone();
-        let oauth = client.oauth()?;
+        let (oauth, state) = (client.oauth()?, client.state().await?);
         let work = async {
             let mut response = self.run(phase).await?;
             let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
@@ -252,7 +252,7 @@ impl ApiRequest {
         };
         let answer = tokio::select! {
             answer = work => answer,
-            () = oauth.clock().sleep(oauth.http().timeout) => {
+            () = oauth.clock().sleep(state.http.timeout) => {
                 Err(Error::new(ErrorCode::ProviderUnavailable, phase, "the provider did not answer in time"))
             }
         };

@@ -1,11 +1,17 @@
 //! Each fault of an ID token, at login.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use serde_json::json;
 use tokenkeep::{ErrorCode, Phase};
 use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, Provider, SigningAlgorithm};
 
 use super::{Begun, assert_nothing_kept, onward};
 use crate::kind::Kind;
-use crate::world::{World, refused};
+use crate::world::{CALLBACK, PATIENCE, World, come_back, refused, soon};
 
 #[tokio::test]
 async fn each_fault_of_an_id_token_has_its_code_and_ends_the_login() {
@@ -43,6 +49,15 @@ async fn each_fault_of_an_id_token_has_its_code_and_ends_the_login() {
         (Id::AlgNone, ErrorCode::UnsupportedAlgorithm),
         (Id::UnknownKid, ErrorCode::MissingKey),
         (Id::WrongAtHash, ErrorCode::InvalidHash),
+        // What the token says of itself turns no check off.
+        (
+            Id::Claims(json!({"nonce": null, "nonce_supported": false})),
+            ErrorCode::InvalidNonce,
+        ),
+        (
+            Id::Claims(json!({"nonce": "another", "nonce_supported": false})),
+            ErrorCode::InvalidNonce,
+        ),
     ] {
         let world = World::new().await;
         let registration = world.registration().userinfo_at_login();
@@ -72,6 +87,89 @@ async fn each_fault_of_an_id_token_has_its_code_and_ends_the_login() {
         );
         assert_nothing_kept(&world);
     }
+}
+
+/// A nonce is left out by the registration alone, and only there.
+#[tokio::test]
+async fn a_client_that_skips_the_nonce_sends_none_and_the_next_one_still_checks_it() {
+    let world = World::new().await;
+    let oauth = world.oauth();
+    let skipping = world
+        .registration_named("skipping")
+        .dangerously_skip_nonce();
+    oauth.register(skipping).unwrap();
+    let without = Fault::IdToken(IdTokenFault::MissingNonce);
+    world.provider.faults().on(Endpoint::Token, without);
+    let client = oauth.client("skipping").unwrap();
+    let redirect = client.authorize_redirect(CALLBACK).await.unwrap();
+    assert!(!redirect.url.query().unwrap().contains("nonce="));
+    let callback = world.at_provider(&redirect, "alice").await;
+    let login = come_back(&client, &callback, &redirect.cookies).await;
+    login.unwrap();
+    refused(world.login(&oauth, "alice").await, ErrorCode::InvalidNonce);
+}
+
+#[tokio::test]
+async fn own_checks_run_at_each_login_and_refresh_after_all_others() {
+    let world = World::new().await;
+    let (seen, allowed) = (
+        Arc::new(AtomicUsize::new(0)),
+        Arc::new(AtomicUsize::new(usize::MAX)),
+    );
+    let (count, limit) = (Arc::clone(&seen), Arc::clone(&allowed));
+    let registration = world
+        .registration()
+        .check_claims(|claims| match claims.subject() {
+            "mallory" => Err("the closure's own words"),
+            _ => Ok(()),
+        })
+        .check_claims(move |_| {
+            let number = count.fetch_add(1, Ordering::SeqCst);
+            if number < limit.load(Ordering::SeqCst) {
+                Ok(())
+            } else {
+                Err("no more")
+            }
+        });
+    let oauth = world
+        .bare(&world.store)
+        .register(registration)
+        .build()
+        .unwrap();
+    let begun = Begun::new(&world, &oauth).await;
+    begun.come_back().await.unwrap();
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+
+    // They add: what is wrong otherwise is refused otherwise, and they are not asked.
+    let wrong = Fault::IdToken(IdTokenFault::WrongIssuer);
+    let rule = world.provider.faults().on(Endpoint::Token, wrong);
+    refused(
+        world.login(&oauth, "alice").await,
+        ErrorCode::IssuerMismatch,
+    );
+    rule.off();
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+
+    let error = refused(
+        world.login(&oauth, "mallory").await,
+        ErrorCode::OwnerRefused,
+    );
+    assert_eq!(
+        (error.phase(), error.client()),
+        (Phase::IdToken, Some("op"))
+    );
+    let shown = tokenkeep::axum::Error::json(&error).to_string();
+    assert!(!shown.contains("own words"), "{shown}");
+    assert_nothing_kept(&world);
+
+    let grant = world.alice(&oauth).await;
+    let before = seen.load(Ordering::SeqCst);
+    grant.refresh().await.unwrap();
+    assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
+    assert_eq!(seen.load(Ordering::SeqCst), before + 1);
+    allowed.store(0, Ordering::SeqCst);
+    refused(soon(grant.refresh()).await, ErrorCode::IdentityChanged);
+    refused(grant.token().await, ErrorCode::IdentityChanged);
 }
 
 #[tokio::test]
@@ -181,18 +279,18 @@ async fn freshness_and_strength_that_were_asked_for_are_enforced() {
     let client = oauth.client("op").unwrap();
     let fault = Fault::IdToken(IdTokenFault::Claim("auth_time".into(), 1.into()));
     world.provider.faults().on(Endpoint::Token, fault);
-    let start = client.authorize_redirect(crate::world::CALLBACK);
+    let start = client.authorize_redirect(CALLBACK);
     let redirect = start.max_age(60).await.unwrap();
     let callback = world.at_provider(&redirect, "alice").await;
-    let login = crate::world::come_back(&client, &callback, &redirect.cookies).await;
+    let login = come_back(&client, &callback, &redirect.cookies).await;
     refused(login, ErrorCode::InvalidIdToken);
 
     world.provider.faults().clear();
     let fault = Fault::IdToken(IdTokenFault::Claim("acr".into(), "weak".into()));
     world.provider.faults().on(Endpoint::Token, fault);
-    let start = client.authorize_redirect(crate::world::CALLBACK);
+    let start = client.authorize_redirect(CALLBACK);
     let redirect = start.acr_values(["strong"]).await.unwrap();
     let callback = world.at_provider(&redirect, "alice").await;
-    let login = crate::world::come_back(&client, &callback, &redirect.cookies).await;
+    let login = come_back(&client, &callback, &redirect.cookies).await;
     refused(login, ErrorCode::InvalidIdToken);
 }

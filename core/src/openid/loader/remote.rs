@@ -114,6 +114,13 @@ impl<T> Remote<T> {
                 fault(ErrorCode::ProviderUnavailable, &what).with_action(Action::Retry { after })
             );
         }
+        if status.is_redirection() {
+            let what = format!(
+                "redirects (status {}), which is not followed; name the address it redirects to, if it is right",
+                status.as_u16()
+            );
+            return Err(fault(ErrorCode::ProviderError, &what));
+        }
         if !status.is_success() {
             let what = format!("answered with status {}", status.as_u16());
             return Err(fault(ErrorCode::ProviderError, &what));

@@ -153,6 +153,8 @@ pub enum IdTokenFault {
     OtherSubject(String),
     /// This claim has this value; `null` leaves it out.
     Claim(String, Value),
+    /// The same for several claims, by the members of an object.
+    Claims(Value),
 }
 
 impl Fault {

@@ -107,6 +107,13 @@ fn spoil(fault: &IdTokenFault, header: &mut Value, claims: &mut Map<String, Valu
         IdTokenFault::MissingExpiry => drop(claims.remove("exp")),
         IdTokenFault::MissingSubject => drop(claims.remove("sub")),
         IdTokenFault::MissingIssuedAt => drop(claims.remove("iat")),
+        IdTokenFault::Claims(Value::Object(several)) => {
+            for (name, value) in several {
+                let one = IdTokenFault::Claim(name.clone(), value.clone());
+                spoil(&one, header, claims, now);
+            }
+        }
+        IdTokenFault::Claims(_) => {}
         IdTokenFault::Claim(name, Value::Null) => drop(claims.remove(name)),
         IdTokenFault::Claim(name, value) => set(name, value.clone()),
     }

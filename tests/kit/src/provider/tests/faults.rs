@@ -469,6 +469,11 @@ async fn id_tokens_are_wrong_in_one_point() {
             json!({"nbf": 9}),
         ),
         (
+            IdTokenFault::Claims(json!({"nbf": 9, "sid": null})),
+            json!({}),
+            json!({"nbf": 9, "sid": null}),
+        ),
+        (
             IdTokenFault::Claim("sid".to_owned(), json!(null)),
             json!({}),
             json!({"sid": null}),
