@@ -2,8 +2,11 @@
 
 mod addresses;
 mod answers;
+mod attacks;
 mod callback;
+mod flow_cookies;
 mod id_token;
+mod origins;
 mod registry;
 mod requests;
 mod session;

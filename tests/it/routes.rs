@@ -1,5 +1,7 @@
 //! The routes and extractors of the axum hook, over HTTP.
 
+mod callback;
+
 use std::sync::Arc;
 
 use axum::{Router, routing::get};

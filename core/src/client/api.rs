@@ -561,6 +561,7 @@ fn redirect_target(response: &Response, from: &Url) -> Option<Result<Url>> {
             Phase::Request,
             "the API redirects to something unreadable",
         )
+        .with_action(Action::None)
     };
     Some(
         location

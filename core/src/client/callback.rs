@@ -75,7 +75,7 @@ impl CallbackParams {
         match slot.replace(Secret::from(value)) {
             None => Ok(()),
             Some(_) => Err(invalid(&format!(
-                "the authorization response has {name} twice"
+                "the authorization response has {name} twice; no parameter of the redirect URI's own may be called like that"
             ))),
         }
     }
@@ -144,14 +144,16 @@ fn checked(
             return Err(Error::new(
                 ErrorCode::IssuerMismatch,
                 Phase::Callback,
-                "the authorization response comes from another issuer than the one that was asked",
+                "the authorization response names another issuer than the metadata of the provider that was asked: it is the \
+                 answer of another provider, or this one writes its issuer in two ways and has to be corrected there",
             ));
         }
         (None, Some(_)) if iss_required => {
             return Err(Error::new(
                 ErrorCode::IssuerMismatch,
                 Phase::Callback,
-                "the authorization response names no issuer, and the provider's metadata says that it does",
+                "the authorization response names no issuer, though the provider's metadata says that it does \
+                 (authorization_response_iss_parameter_supported): something between took it away, or the metadata is wrong",
             ));
         }
         _ => {}
@@ -176,6 +178,12 @@ fn refusal(params: &CallbackParams, flow: &Flow, error: &str) -> Error {
     let sent: Vec<Secret> = sent.into_iter().flatten().collect();
     let clean = |text| Some(scrub(present(text)?.expose(), &sent));
     let name = scrub(error, &sent);
+    // It may end in a page of somebody's who escapes nothing.
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let shown = match name.chars().all(is_name) {
+        true => name.as_str(),
+        false => "an error whose name is none",
+    };
     let action = match error {
         "login_required"
         | "interaction_required"
@@ -201,7 +209,7 @@ fn refusal(params: &CallbackParams, flow: &Flow, error: &str) -> Error {
     Error::new(
         code,
         Phase::Callback,
-        format!("the provider answered the login with {name}"),
+        format!("the provider answered the login with {shown}"),
     )
     .with_action(action)
     .with_provider(provider)
@@ -221,7 +229,8 @@ impl ReturnTo {
             Error::new(
                 ErrorCode::InvalidReturnTo,
                 Phase::Authorize,
-                "the return-to is not a path of the application's own origin",
+                "the return-to is not a path of the application's own origin, of at most 2 KiB: begin it with one slash, and \
+                 leave scheme and host out",
             )
         };
         let plain = path.len() <= MAX_RETURN_TO
@@ -233,8 +242,11 @@ impl ReturnTo {
             return Err(refused());
         }
         let url = base.join(path).map_err(|_| refused())?;
+        // As browsers would read it: without dots, in ASCII.
+        let path = &url[url::Position::BeforePath..];
         // `/.//other.example` is a path that becomes `//other.example` once its dots are resolved.
-        if url.origin() != base.origin() || url.path().starts_with("//") {
+        let stays = url.origin() == base.origin() && !path.starts_with("//");
+        if !stays || path.len() > MAX_RETURN_TO {
             return Err(refused());
         }
         Ok(Self(path.to_owned()))
@@ -258,7 +270,10 @@ fn missing(name: &str) -> Error {
     Error::new(
         ErrorCode::MissingParameter,
         Phase::Callback,
-        format!("the authorization response has no {name}"),
+        format!(
+            "the authorization response has no {name}: it was called by hand, or something between the provider and here \
+             took it away"
+        ),
     )
 }
 

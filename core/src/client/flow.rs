@@ -25,28 +25,31 @@ const MAX_TOTAL: usize = 4096;
 const MAX_ONE: usize = 3072;
 const NAME: &str = "tokenkeep-flow";
 
-/// A login under way.
+/// A login under way. Its members have short names where it is written: eight of them travel with each request.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Flow {
+    #[serde(rename = "c")]
     pub(crate) client: String,
+    #[serde(rename = "s")]
     pub(crate) state: Secret,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub(crate) nonce: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "v", default, skip_serializing_if = "Option::is_none")]
     pub(crate) verifier: Option<Secret>,
+    #[serde(rename = "r")]
     pub(crate) redirect_uri: String,
     /// Who was asked, if the provider has an issuer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
     pub(crate) issuer: Option<String>,
-    #[serde(default)]
+    #[serde(rename = "m", default, skip_serializing_if = "is_query")]
     pub(crate) response_mode: ResponseMode,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
     pub(crate) return_to: Option<String>,
     /// The owner who adds a grant; None: somebody logs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) connect: Option<String>,
     /// The application's own data.
-    #[serde(default, skip_serializing_if = "Value::is_null")]
+    #[serde(rename = "d", default, skip_serializing_if = "Value::is_null")]
     pub(crate) flow_data: Value,
     /// The application's data is too large for a cookie: it waits in the store, sealed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -57,9 +60,11 @@ pub(crate) struct Flow {
     /// To be enforced on the ID token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) acr_values: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "sc", default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
+    #[serde(rename = "at")]
     pub(crate) created_at: Timestamp,
+    #[serde(rename = "end")]
     pub(crate) expires_at: Timestamp,
 }
 
@@ -82,6 +87,10 @@ impl Flow {
         )
         .is_ok()
     }
+}
+
+fn is_query(mode: &ResponseMode) -> bool {
+    *mode == ResponseMode::Query
 }
 
 fn id_of(state: &Secret) -> String {

@@ -212,7 +212,8 @@ impl Registration {
         prompt,
         /// The `login_hint` of every login.
         login_hint,
-        /// One redirect URI for every login, exactly as it is registered at the provider.
+        /// One redirect URI for every login, exactly as it is registered at the provider. It must be no other client's: by it
+        /// an answer is known for one of this provider, also where the provider names no issuer (RFC 9700 section 4.4.2).
         redirect_uri,
     }
 
@@ -237,7 +238,7 @@ impl Registration {
         self
     }
 
-    /// One more origin that may be sent tokens, beside the one of `api_base_url`.
+    /// One more origin that may be sent tokens, beside the one of `api_base_url`: scheme, host and port, without a path.
     #[must_use]
     pub fn allow_origin(mut self, url: impl Into<String>) -> Self {
         self.allowed_origins.push(url.into());

@@ -228,7 +228,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         allowed_origins: r
             .allowed_origins
             .into_iter()
-            .map(|origin| parse_url("allow_origin", &origin))
+            .map(|origin| parse_origin(&origin))
             .collect::<Result<_>>()?,
         authorize_params: win!(r.authorize_params, s.authorize_params).unwrap_or_default(),
         access_token_params: win!(r.access_token_params, s.access_token_params).unwrap_or_default(),
@@ -398,6 +398,20 @@ fn parse_url(name: &str, text: &str) -> Result<Url> {
     }
     if url.fragment().is_some() {
         return Err(invalid(format!("{name} has a fragment")));
+    }
+    Ok(url)
+}
+
+/// An origin that may be sent tokens, and nothing that looks as if it allowed less or more than that.
+fn parse_origin(text: &str) -> Result<Url> {
+    let url = parse_url("allow_origin", text)?;
+    if url.host_str().is_some_and(|host| host.contains('*')) {
+        return Err(invalid("allow_origin takes no wildcard; name each origin"));
+    }
+    if url.path() != "/" || url.query().is_some() {
+        return Err(invalid(
+            "allow_origin is a whole origin, and a path or query would not narrow it; leave them out",
+        ));
     }
     Ok(url)
 }
