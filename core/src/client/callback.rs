@@ -185,6 +185,12 @@ fn refusal(params: &CallbackParams, flow: &Flow, error: &str) -> Error {
     let sent: Vec<Secret> = sent.into_iter().flatten().collect();
     let clean = |text| Some(scrub(present(text)?.expose(), &sent));
     let name = scrub(error, &sent);
+    // It may end in a page of somebody's who escapes nothing.
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    let shown = match name.chars().all(is_name) {
+        true => name.as_str(),
+        false => "an error whose name is none",
+    };
     let action = match error {
         "login_required"
         | "interaction_required"
@@ -210,7 +216,7 @@ fn refusal(params: &CallbackParams, flow: &Flow, error: &str) -> Error {
     Error::new(
         code,
         Phase::Callback,
-        format!("the provider answered the login with {name}"),
+        format!("the provider answered the login with {shown}"),
     )
     .with_action(action)
     .with_provider(provider)
