@@ -28,6 +28,8 @@ pub use discovery::ProviderMetadata;
 pub use userinfo::Userinfo;
 pub use validator::IdTokenValidator;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use json::{find_member, has_each_member_once};
 pub(crate) use {
     algorithm::Algorithms,
     discovery::urls_for,
