@@ -56,7 +56,7 @@ pub(super) fn record(data: &[u8]) -> bool {
     let Some(payload) = read.payload().cloned() else {
         return true;
     };
-    let mut changed = read.clone();
+    let mut changed = read;
     changed.set_payload(payload.clone());
     let sealed = changed.encode(&key, &sealing, false).unwrap();
     let opened = Record::decode(&key, sealed.clone(), &sealing).unwrap();

@@ -31,8 +31,8 @@ mod signed_in;
 
 pub use browser::{Browser, BrowserError, Callback, Page, Visit};
 pub use provider::{
-    AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens, Lineage,
-    LoggedRequest, Provider, ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
+    AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens, KnownSecret,
+    Lineage, LoggedRequest, Provider, ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
 };
 pub use proxy::{Proxy, ProxyFault, ProxyTraffic};
 pub use registration::registration;

@@ -17,6 +17,7 @@ mod interaction;
 mod introspect;
 mod issued;
 mod keys;
+mod ledger;
 mod logout;
 mod metadata;
 mod oracle;
@@ -38,6 +39,7 @@ pub use faults::{Endpoint, Fault, FaultRule, Faults, IdTokenFault};
 pub use gate::Gate;
 pub use issued::IssuedTokens;
 pub use keys::SigningAlgorithm;
+pub use ledger::KnownSecret;
 pub use oracle::{Lineage, LoggedRequest};
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};

@@ -20,6 +20,7 @@ use super::{
     faults::Faults,
     grants::Grants,
     keys::KeySet,
+    ledger::Ledger,
     oracle::Traffic,
 };
 
@@ -70,6 +71,7 @@ impl Shared {
             keys: Mutex::new(keys),
             state: Mutex::new(State {
                 auto_login: builder.auto_login,
+                ledger: Ledger::new(builder.remember_secrets),
                 ..State::default()
             }),
             traffic: Mutex::new(Traffic::default()),
@@ -109,6 +111,7 @@ pub(super) struct State {
     pub(super) logouts: Bounded<Logout>,
     pub(super) codes: Bounded<Code>,
     pub(super) grants: Grants,
+    pub(super) ledger: Ledger,
 }
 
 /// Somebody who is signed in at the provider with one browser.
