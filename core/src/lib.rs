@@ -8,6 +8,9 @@ mod closures;
 mod config;
 mod error;
 mod events;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hooks;
 mod http;
 mod measure;

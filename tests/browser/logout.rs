@@ -7,21 +7,16 @@ use reqwest::{Method, header::ACCEPT};
 use crate::{
     parts::{Demo, eventually},
     person::{AtProvider, Person},
-    world::{Case, Setup, World, case},
+    world::{Case, World, case},
 };
 
 const ALICE: AtProvider<'static> = AtProvider::Agree { login: "alice" };
 
 pub(crate) fn cases() -> Vec<Case> {
-    let plain = Setup::default();
     vec![
-        case!(
-            logout,
-            back_channel_ends_the_session_in_two_processes,
-            plain
-        ),
-        case!(logout, our_own_logout_is_told_back_to_us, plain),
-        case!(logout, a_forged_logout_token_ends_nothing, plain),
+        case!(logout::back_channel_ends_the_session_in_two_processes),
+        case!(logout::our_own_logout_is_told_back_to_us),
+        case!(logout::a_forged_logout_token_ends_nothing),
     ]
 }
 

@@ -1,131 +1,51 @@
-//! No secret appears in any log, error, event or `Debug` of a whole run.
+//! No secret appears in anything that a whole run logs, prints, renders or stores unsealed.
 //!
 //! What is searched is everything that any crate of the process logs down to TRACE, by `tracing` or by `log`, while the
-//! job is done: login, refresh, calls, failures of all kinds, logout. The run has a process of its own, whose loggers are
-//! not shared with other tests.
+//! job is done: login, refresh, calls, failures of all kinds, logout; what the process prints, panics among it; each page
+//! that a browser sees; and every byte of the store. The run has a process of its own, whose loggers are not shared with
+//! other tests. What is looked for is everything that the provider gave or was sent, and what this side keeps to itself.
+
+mod heard;
+mod rendered;
+mod search;
+mod stored;
 
 use std::{
-    fmt::{Debug, Display},
-    io::Write,
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokenkeep::{
-    BrowserCookies, CallbackParams, Cookie, Error, ErrorCode, Hook, KeyRing, OAuth, Phase, Reseal,
+    BrowserCookies, CallbackParams, Error, ErrorCode, Hook, KeyRing, OAuth, Phase, Reseal,
     TokenKey, TokenUpdate,
     store::{FetchToken, Page, TokenQuery},
 };
-use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, Replies, Reply};
+use tokenkeep_testing::{
+    Endpoint, Fault, IdTokenFault, LogoutToken, LogoutTokenFault, Provider, Replies, Reply,
+};
 use tokio_stream::StreamExt;
 
+use self::{
+    heard::{Heard, Logger},
+    search::Secrets,
+};
 use crate::{
     faulty::{Method, StoreFault},
+    kind::Kind,
     living::measure::Sums,
     world::{CALLBACK, CLIENT, PATIENCE, World, alice, cookies, encoded, key, soon, told, until},
 };
-
-/// Everything that was said.
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<u8>>>);
-
-impl Heard {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-
-    fn debug(&self, what: &dyn Debug) {
-        writeln!(self.clone(), "{what:?}\n{what:#?}").unwrap();
-    }
-
-    fn display(&self, what: &dyn Display) {
-        writeln!(self.clone(), "{what}").unwrap();
-    }
-
-    fn error(&self, error: &Error) {
-        // It is logged sooner or later.
-        let told = format!("{error} {error:?}");
-        assert!(!told.contains("alice"), "{told}");
-        self.debug(error);
-        self.display(error);
-        let mut source = std::error::Error::source(error);
-        while let Some(inner) = source {
-            self.debug(&inner);
-            self.display(&inner);
-            source = inner.source();
-        }
-    }
-
-    fn failed<T: Debug>(&self, result: Result<T, Error>) {
-        match result {
-            Ok(value) => panic!("a failure was to be looked at, and it went well: {value:?}"),
-            Err(error) => self.error(&error),
-        }
-    }
-}
-
-impl Write for Heard {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What is logged by the crate `log`, in the whole process.
-struct Logger(Heard);
-
-impl log::Log for Logger {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        writeln!(self.0.clone(), "{}: {}", record.target(), record.args()).unwrap();
-    }
-
-    fn flush(&self) {}
-}
-
-/// What nobody may see.
-#[derive(Default)]
-struct Secrets(Vec<(&'static str, String)>);
-
-impl Secrets {
-    fn know(&mut self, what: &'static str, secret: impl Into<String>) {
-        let secret = secret.into();
-        assert!(secret.len() >= 8, "{what} is too short to be searched for");
-        if !self.0.iter().any(|(_, known)| *known == secret) {
-            self.0.push((what, secret));
-        }
-    }
-
-    fn cookies(&mut self, set: &[Cookie]) {
-        for cookie in set
-            .iter()
-            .filter(|cookie| !cookie.value.expose().is_empty())
-        {
-            self.know("a cookie", cookie.value.expose());
-        }
-    }
-
-    /// Those that stand in the text.
-    fn in_text(&self, text: &str) -> Vec<&'static str> {
-        let found = self.0.iter().filter(|(_, secret)| text.contains(secret));
-        found.map(|(what, _)| *what).collect()
-    }
-}
 
 /// What makes the test `run` the run.
 const RUN: &str = "TOKENKEEP_IT_SECRETS";
 
 #[tokio::test]
 async fn no_secret_appears_in_anything_that_is_said() {
+    let handed_over = tempfile::NamedTempFile::new().unwrap();
     let run = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "secrets::run", "--nocapture"])
-        .env(RUN, "1")
+        .env(RUN, handed_over.path())
         .kill_on_drop(true)
         .output();
     let output = soon(run).await.unwrap();
@@ -133,15 +53,27 @@ async fn no_secret_appears_in_anything_that_is_said() {
     let said = String::from_utf8_lossy(&said);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("secrets were looked for"), "{said}");
+    let mut secrets = Secrets::default();
+    for line in std::fs::read_to_string(handed_over.path()).unwrap().lines() {
+        secrets.know("a secret", line);
+    }
+    assert!(secrets.len() > 100, "{} secrets", secrets.len());
+    assert!(secrets.found_in(said.as_bytes()).is_empty(), "printed");
 }
 
 /// The run of the test above; without its variable it has nothing to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn run() {
-    if std::env::var(RUN).is_err() {
+    let Ok(hand_over_to) = std::env::var(RUN) else {
         return;
-    }
+    };
     let heard = Heard::default();
+    let panics = heard.clone();
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.display(panic);
+        usual(panic);
+    }));
     log::set_boxed_logger(Box::new(Logger(heard.clone()))).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     let writer = {
@@ -157,14 +89,15 @@ async fn run() {
     let sums = Sums::default();
     metrics::set_global_recorder(sums.clone()).unwrap();
 
-    let world = World::new().await;
+    let world = World::over(Kind::Sqlite, Provider::builder().remember_secrets()).await;
     let mut secrets = Secrets::default();
     let oauth = world.oauth();
     oauth.follow_changes().await.unwrap();
     let mut updates = oauth.token_updates().unwrap();
-    secrets.know("the client's secret", world.provider.client_secret());
+    secrets.know("client_secret", world.provider.client_secret());
     let (_, ring) = world.ring.split_once(':').unwrap();
     secrets.know("the key of the ring", ring);
+    secrets.know("the key of the ring", [7; 32]);
     heard.debug(&KeyRing::parse(&world.ring).unwrap());
     heard.debug(&world.registration());
     heard.debug(&world.builder());
@@ -174,6 +107,7 @@ async fn run() {
     logouts_by_provider(&world, &oauth, &heard, &mut secrets).await;
     living(&world, &oauth, &heard, &mut secrets).await;
     elsewhere(&world, &heard, &mut secrets).await;
+    let pages = rendered::pages(&world, &mut secrets).await;
     assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
     for update in told(&mut updates) {
         heard.debug(&update);
@@ -216,21 +150,44 @@ async fn run() {
             "the run said nothing of {expected}"
         );
     }
-    assert!(secrets.0.len() >= 25, "{} secrets", secrets.0.len());
-    let found: Vec<_> = text
+    let kinds = secrets.of(&world.provider);
+    let expected = [
+        "access_token",
+        "client_secret",
+        "code",
+        "code_verifier",
+        "id_token",
+        "nonce",
+        "refresh_token",
+        "state",
+    ];
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), expected);
+    assert!(secrets.len() > 100, "{} secrets", secrets.len());
+    let lines: Vec<_> = text
         .lines()
-        .filter(|line| !secrets.in_text(line).is_empty())
+        .filter(|line| !secrets.found_in(line).is_empty())
         .map(|line| line.chars().take(120).collect::<String>())
         .collect();
     // The whole line would say it once more.
     assert!(
-        found.is_empty(),
-        "{:?} in {found:#?}",
-        secrets.in_text(&text)
+        lines.is_empty(),
+        "{:?} in {lines:#?}",
+        secrets.found_in(&text)
     );
-    println!("{} secrets were looked for", secrets.0.len());
-    let loud = format!("{text}{}", world.provider.client_secret());
-    assert_eq!(secrets.in_text(&loud), ["the client's secret"]);
+    rendered::search(&pages, &secrets);
+    let stored = stored::everything(&world).await;
+    assert_eq!(secrets.found_in(&stored), BTreeSet::new(), "in the store");
+    // A search that finds nothing must be able to find each.
+    for (secret, what) in secrets.iter() {
+        for (how, planted) in search::planted(secret) {
+            assert!(!secrets.found_in(&planted).is_empty(), "{what} {how}");
+        }
+    }
+    let all = secrets
+        .iter()
+        .filter_map(|(secret, _)| std::str::from_utf8(secret).ok());
+    std::fs::write(hand_over_to, all.collect::<Vec<_>>().join("\n")).unwrap();
+    println!("{} secrets were looked for", secrets.len());
 }
 
 fn remember_token(
@@ -244,20 +201,24 @@ fn remember_token(
     };
     let token = token.as_ref();
     heard.debug(token);
-    secrets.know("an access token", token.access_token().expose());
+    secrets.know("access_token", token.access_token().expose());
     if let Some(token) = token.refresh_token() {
         heard.debug(token);
-        secrets.know("a refresh token", token.expose());
+        secrets.know("refresh_token", token.expose());
     }
     if let Some(token) = token.id_token() {
-        secrets.know("an ID token", token.expose());
+        secrets.know("id_token", token.expose());
     }
 }
 
 /// The main job, with every secret written down.
 async fn job(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets) {
     let client = oauth.client(CLIENT).unwrap();
-    let (state, nonce, verifier) = ("s".repeat(40), "n".repeat(41), "v".repeat(64));
+    let (state, nonce, verifier) = (
+        "state-5f0aQm2Zr8Lk1Xw7Tn4Ub6".to_owned(),
+        "nonce-9cVh3Jd7Se2Pq8Ry1Mz5Ka".to_owned(),
+        "verifier-4gBt6Wo0Lf8Nx2Ci5Hu9Ej7Dk3As1Vp6Gm0Zq4Yb8Tr".to_owned(),
+    );
     let start = client
         .authorize_redirect(CALLBACK)
         .state(state.as_str())
@@ -266,13 +227,13 @@ async fn job(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets)
     heard.debug(&start);
     let redirect = start.await.unwrap();
     heard.debug(&redirect);
-    secrets.know("a state", state);
-    secrets.know("a nonce", nonce);
-    secrets.know("a verifier", verifier);
+    secrets.know("state", state);
+    secrets.know("nonce", nonce);
+    secrets.know("code_verifier", verifier);
     secrets.cookies(&redirect.cookies);
     let callback = world.at_provider(&redirect, "alice").await;
     heard.debug(&callback);
-    secrets.know("a code", callback.parameter("code").unwrap());
+    secrets.know("code", callback.parameter("code").unwrap());
     let params = CallbackParams::parse(encoded(&callback)).unwrap();
     let browser = cookies(&redirect.cookies);
     heard.debug(&params);
@@ -301,7 +262,7 @@ async fn job(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets)
         remember_token(heard, secrets, grant.refresh().await.map(Arc::new));
         let client_id = world.provider.client_id();
         let live = world.provider.live_refresh_token("alice", client_id);
-        secrets.know("a refresh token", live.unwrap());
+        secrets.know("refresh_token", live.unwrap());
     }
     let kept_handle = grant.kept().unwrap();
     heard.debug(&kept_handle);
@@ -327,7 +288,7 @@ async fn job(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secrets)
         .find(|(name, _)| name == "state")
         .unwrap()
         .1;
-    secrets.know("a logout's state", sent.clone());
+    secrets.know("state", &*sent);
     let params = CallbackParams::parse(format!("state={sent}x")).unwrap();
     let wrong = client.validate_logout_response(&params, &cookies(&out.cookies), None);
     heard.failed(wrong);
@@ -376,7 +337,7 @@ async fn living(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secre
     remember_token(heard, secrets, grant.refresh().await.map(Arc::new));
     let client_id = world.provider.client_id();
     let live = world.provider.live_refresh_token("alice", client_id);
-    secrets.know("a refresh token", live.unwrap());
+    secrets.know("refresh_token", live.unwrap());
     let told = oauth.explain(grant.key().unwrap()).await.unwrap();
     heard.debug(&told);
     heard.display(&told);
@@ -399,7 +360,7 @@ async fn living(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Secre
     world.advance(Duration::from_secs(60));
     heard.debug(&oauth.keep_alive(CLIENT).await.unwrap());
     let live = world.provider.live_refresh_token("alice", client_id);
-    secrets.know("a refresh token", live.unwrap());
+    secrets.know("refresh_token", live.unwrap());
 
     world.advance(Duration::from_secs(121));
     let faults = world.provider.faults();
@@ -453,7 +414,7 @@ async fn elsewhere(world: &World, heard: &Heard, secrets: &mut Secrets) {
     remember_token(heard, secrets, grant.refresh().await.map(Arc::new));
     let client_id = world.provider.client_id();
     let live = world.provider.live_refresh_token("alice", client_id);
-    secrets.know("a refresh token", live.unwrap());
+    secrets.know("refresh_token", live.unwrap());
     world.clock.advance(Duration::from_secs(3));
     remember_token(heard, secrets, grant.token().await.map(Arc::new));
 
@@ -505,7 +466,7 @@ async fn failures(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Sec
         let redirect = client.authorize_redirect(CALLBACK).await.unwrap();
         secrets.cookies(&redirect.cookies);
         let callback = world.at_provider(&redirect, "alice").await;
-        secrets.know("a code", callback.parameter("code").unwrap());
+        secrets.know("code", callback.parameter("code").unwrap());
         let params = CallbackParams::parse(encoded(&callback)).unwrap();
         let browser = cookies(&redirect.cookies);
         let returned = client.authorize_access_token(&params, &browser, None).await;
@@ -517,7 +478,7 @@ async fn failures(world: &World, oauth: &OAuth, heard: &Heard, secrets: &mut Sec
         let grant = world.alice(oauth).await;
         let client_id = world.provider.client_id();
         let live = world.provider.live_refresh_token("alice", client_id);
-        secrets.know("a refresh token", live.unwrap());
+        secrets.know("refresh_token", live.unwrap());
         remember_token(heard, secrets, grant.token().await.map(Arc::new));
         let rule = rule.times(1);
         heard.failed(grant.refresh().await);

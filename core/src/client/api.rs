@@ -3,8 +3,8 @@
 //! A request is sent again after a refresh (401), and at each redirect; each time its token is put in anew, and only for
 //! an origin that the registration allows.
 
-mod challenge;
-mod url;
+pub(super) mod challenge;
+pub(super) mod url;
 
 use std::{
     fmt,

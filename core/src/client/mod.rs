@@ -18,6 +18,8 @@ mod token_endpoint;
 mod userinfo;
 
 pub use api::ApiRequest;
+#[cfg(any(test, fuzzing))]
+pub(crate) use api::{challenge::Challenge, url::resolve as resolve_api_path};
 pub use auth::{AuthMethod, ClientAuthentication, Signer};
 pub(crate) use auth::{Endpoint, negotiate};
 pub(crate) use authorize::AuthorizeOptions;
@@ -35,5 +37,7 @@ pub use redirect::{AuthorizeRedirect, Redirect};
 pub use registration::{Pkce, Placement, Registration, ResponseMode};
 pub(crate) use registration::{Resolved, resolve};
 pub(crate) use state::ClientState;
+#[cfg(any(test, fuzzing))]
+pub(crate) use token_endpoint::NoHooks;
 pub use token_endpoint::TokenRequest;
 pub(crate) use token_endpoint::{Bounds, Renewal, RequestKind, TokenEndpoint, TokenHooks};

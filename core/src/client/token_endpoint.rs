@@ -20,7 +20,7 @@ use oauth2::{
     basic::{BasicErrorResponse, BasicRevocationErrorResponse},
 };
 use reading::{Reading, TokenTypeText};
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) use request::NoHooks;
 pub use request::TokenRequest;
 pub(crate) use request::{RequestKind, TokenHooks};

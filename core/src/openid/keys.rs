@@ -82,7 +82,7 @@ impl KeySet {
     }
 
     /// How many usable keys there are.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }

@@ -67,7 +67,12 @@ fn refused(error: Error) -> Error {
 }
 
 /// The code of a signature's error says whether newer keys may help: it is kept up to [`refused`].
-fn validate(raw: &str, keys: &KeySet, rules: &IdTokenRules, now: Timestamp) -> Result<LogoutToken> {
+pub(crate) fn validate(
+    raw: &str,
+    keys: &KeySet,
+    rules: &IdTokenRules,
+    now: Timestamp,
+) -> Result<LogoutToken> {
     let signed = open(Kind::LogoutToken, raw, keys, rules)?;
     let claims = read_object(&signed.claims, Claims::default()).map_err(|_| {
         invalid(

@@ -32,6 +32,10 @@ pub use discovery::ProviderMetadata;
 pub use userinfo::Userinfo;
 pub use validator::IdTokenValidator;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use json::{find_member, has_each_member_once};
+#[cfg(any(test, fuzzing))]
+pub(crate) use logout_token::validate as validate_logout;
 pub(crate) use {
     algorithm::Algorithms,
     claim_checks::ClaimChecks,

@@ -35,8 +35,8 @@ mod signed_in;
 
 pub use browser::{Browser, BrowserError, Callback, Page, Visit};
 pub use provider::{
-    AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens, Lineage,
-    LoggedRequest, LogoutAnswer, LogoutToken, LogoutTokenFault, Provider, ProviderBuilder,
+    AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens, KnownSecret,
+    Lineage, LoggedRequest, LogoutAnswer, LogoutToken, LogoutTokenFault, Provider, ProviderBuilder,
     Rotation, SigningAlgorithm, TestClient,
 };
 pub use proxy::{Proxy, ProxyFault, ProxyTraffic};

@@ -6,7 +6,7 @@ use crate::{Secret, client::token_endpoint::scrub, error::excerpt};
 
 /// A refusal that has to do with the token.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Challenge {
+pub(crate) struct Challenge {
     unauthorized: bool,
     pub(super) error: Option<String>,
     pub(super) description: Option<String>,
@@ -16,7 +16,7 @@ pub(super) struct Challenge {
 
 impl Challenge {
     /// The challenge of a 401, or of a 403 that names an error. APIs are known to repeat the token that was `sent`.
-    pub(super) fn of(response: &Response, sent: &[Secret]) -> Option<Self> {
+    pub(crate) fn of(response: &Response, sent: &[Secret]) -> Option<Self> {
         let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
         if !unauthorized && response.status() != StatusCode::FORBIDDEN {
             return None;
@@ -37,7 +37,7 @@ impl Challenge {
     }
 
     /// May a renewed token help? Not where the API asks for another scope or another authentication.
-    pub(super) fn asks_for_a_fresh_token(&self) -> bool {
+    pub(crate) fn asks_for_a_fresh_token(&self) -> bool {
         self.unauthorized && matches!(self.error.as_deref(), None | Some("invalid_token"))
     }
 

@@ -13,7 +13,7 @@ const MAX_URL: usize = 32 * 1024;
 /// # Errors
 /// `foreign_origin` for whatever could name another origin, such as `//other.example/x`; `invalid_parameter` for a path
 /// that climbs out of the base, such as `../x`.
-pub(super) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
+pub(crate) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
     let ambiguous = path.starts_with("//")
         || path.contains('\\')
         || path.chars().any(|c| c.is_control())

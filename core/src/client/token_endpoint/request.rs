@@ -176,9 +176,9 @@ pub(crate) trait TokenHooks: Send + Sync {
 }
 
 /// No hooks.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoHooks;
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl TokenHooks for NoHooks {}

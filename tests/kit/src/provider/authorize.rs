@@ -25,6 +25,7 @@ pub(super) async fn authorize(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Response {
+    shared.lock().ledger.request(&parameters);
     let request = match AuthorizationRequest::read(&shared, &parameters) {
         Ok(request) => request,
         Err(Refusal::Page(reason)) => {
@@ -136,7 +137,9 @@ pub(super) fn respond_with_code(
 ) -> Response {
     let code = format!("code-{}", random_token(32));
     let expires_at = shared.clock.now() + CODE_LIFETIME;
-    shared.lock().codes.insert(
+    let mut memory = shared.lock();
+    memory.ledger.note("code", &code);
+    memory.codes.insert(
         code.clone(),
         Code {
             request: request.clone(),
@@ -145,6 +148,7 @@ pub(super) fn respond_with_code(
             grant: None,
         },
     );
+    drop(memory);
     respond(shared, &request.reply, Ok(code))
 }
 

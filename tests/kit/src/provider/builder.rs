@@ -34,6 +34,7 @@ pub struct ProviderBuilder {
     pub(super) algorithm: SigningAlgorithm,
     pub(super) refresh_without_offline_access: bool,
     pub(super) keep_replaced_access_tokens: bool,
+    pub(super) remember_secrets: bool,
     pub(super) claims: BTreeMap<String, Map<String, Value>>,
     pub(super) signed_userinfo: bool,
 }
@@ -50,6 +51,7 @@ impl Default for ProviderBuilder {
             algorithm: SigningAlgorithm::Rs256,
             refresh_without_offline_access: false,
             keep_replaced_access_tokens: false,
+            remember_secrets: false,
             claims: BTreeMap::new(),
             signed_userinfo: false,
         }
@@ -113,6 +115,12 @@ impl ProviderBuilder {
     /// userinfo then answer 401 to it, which shows a client that goes on using it. [`Rotation::BothValid`] keeps them.
     pub fn keep_replaced_access_tokens(mut self, on: bool) -> Self {
         self.keep_replaced_access_tokens = on;
+        self
+    }
+
+    /// Remembers every secret that it gives or is sent, for [`Provider::secrets`].
+    pub fn remember_secrets(mut self) -> Self {
+        self.remember_secrets = true;
         self
     }
 

@@ -21,6 +21,7 @@ pub(super) async fn end_session(
     headers: HeaderMap,
     parameters: Parameters,
 ) -> Response {
+    shared.lock().ledger.request(&parameters);
     let session = session_of(&shared, &headers);
     let (return_to, hinted_sid) = match read(&shared, &parameters) {
         Ok(read) => read,

@@ -20,6 +20,7 @@ use super::{
     faults::Faults,
     grants::Grants,
     keys::KeySet,
+    ledger::Ledger,
     logout_channels::{LogoutAnswer, LogoutUris},
     oracle::Traffic,
 };
@@ -78,6 +79,7 @@ impl Shared {
             state: Mutex::new(State {
                 auto_login: builder.auto_login,
                 logout_uris,
+                ledger: Ledger::new(builder.remember_secrets),
                 ..State::default()
             }),
             traffic: Mutex::new(Traffic::default()),
@@ -120,6 +122,7 @@ pub(super) struct State {
     /// By client.
     pub(super) logout_uris: BTreeMap<String, LogoutUris>,
     pub(super) logout_answers: VecDeque<LogoutAnswer>,
+    pub(super) ledger: Ledger,
 }
 
 /// Somebody who is signed in at the provider with one browser.

@@ -38,6 +38,7 @@ fn exchange(
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<String, OAuthError> {
+    shared.lock().ledger.request(parameters);
     parameters.require_single()?;
     let client = authenticate(shared, headers, parameters)?;
     match parameters.get("grant_type") {
@@ -239,8 +240,13 @@ pub(super) fn answer(shared: &Shared, memory: &mut Memory, issue: Issue) -> Stri
             &access_token,
         ) {
             memory.grants.remember_id_token(&id_token, issue.grant);
+            memory.ledger.note("id_token", &id_token);
             body.insert("id_token".to_owned(), id_token.into());
         }
+    }
+    memory.ledger.note("access_token", &access_token);
+    if let Some(token) = &issue.refresh_token {
+        memory.ledger.note("refresh_token", token);
     }
     body.insert("access_token".to_owned(), access_token.into());
     body.insert("token_type".to_owned(), "Bearer".into());
