@@ -6,6 +6,8 @@
 //! source is a test of its own, which every run of the tests makes.
 
 mod list;
+#[cfg(test)]
+mod page;
 mod tables;
 mod work;
 
