@@ -16,12 +16,11 @@ pub(crate) fn cases() -> Vec<Case> {
     let plain = Setup::default();
     vec![
         case!(
-            logout,
-            back_channel_ends_the_session_in_two_processes,
+            logout::back_channel_ends_the_session_in_two_processes,
             plain
         ),
-        case!(logout, our_own_logout_is_told_back_to_us, plain),
-        case!(logout, a_forged_logout_token_ends_nothing, plain),
+        case!(logout::our_own_logout_is_told_back_to_us, plain),
+        case!(logout::a_forged_logout_token_ends_nothing, plain),
     ]
 }
 

@@ -16,7 +16,9 @@ use tokenkeep::{
     TokenKey, TokenUpdate,
     store::{FetchToken, Page, TokenQuery},
 };
-use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, Replies, Reply};
+use tokenkeep_testing::{
+    Endpoint, Fault, IdTokenFault, LogoutToken, LogoutTokenFault, Replies, Reply,
+};
 use tokio_stream::StreamExt;
 
 use crate::{

@@ -14,7 +14,7 @@ fn an_empty_subject_is_nobody() {
         issuer: "https://op.example/token".into(),
         client_id: "id".into(),
         base: "https://app.example/".parse().unwrap(),
-        started_at: crate::Timestamp::default(),
+        started_at: Timestamp::default(),
     };
     assert_eq!(
         login(r#"{"sub": "7"}"#).default_owner().unwrap(),
