@@ -3,6 +3,8 @@
 //! A logout marks first and ends then what it finds; a login is kept first and looks for a mark then. So one of the two
 //! sees the other.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -104,19 +106,20 @@ impl OAuth {
             subject: None,
         });
         let of_subject = Whose::Subject(claims.subject().to_owned());
-        let look = async |whose: &Whose| {
-            let place = place(&state, &login.issuer, whose);
-            ready.marked_at(&place).await
+        // A login that began later belongs to another session, whatever name a provider gives it. The clocks of two processes
+        // may differ; but whoever comes back at once is not to be kept out by the logout of all their sessions.
+        let began_before = async |whose: &Whose, skew: Duration| {
+            let at = ready
+                .marked_at(&place(&state, &login.issuer, whose))
+                .await?;
+            Ok::<_, Error>(at.is_some_and(|at| login.started_at <= at + skew))
         };
         if let Some(whose) = &of_session
-            && look(whose).await?.is_some()
+            && began_before(whose, state.resolved.clock_leeway).await?
         {
             // Another login may have looked while the mark was in our hands: what it began ends here too.
             ready.end_by_provider(&state, &login.issuer, whose).await?;
-        } else if look(&of_subject)
-            .await?
-            .is_none_or(|at| login.started_at > at)
-        {
+        } else if !began_before(&of_subject, Duration::ZERO).await? {
             return Ok(());
         }
         let cause = LogoutCause::Provider;
@@ -137,8 +140,6 @@ impl OAuth {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -42,7 +42,7 @@ type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = Result<String, 
 /// | `GET /frontchannel-logout/{client}` | a page of the provider's ends a session by `iss` and `sid`, in a frame ([`Client::frontchannel_logout`](core::Client::frontchannel_logout)); to be registered there as `frontchannel_logout_uri`, with `frontchannel_logout_session_required` |
 ///
 /// The back channel is answered exactly as its specification says: 200 with an empty body if what the token names has ended, also
-/// if there was nothing to end; 400 with `{error, error_description, …}` for a token that is refused (`invalid_logout_token`),
+/// if there was nothing to end; 400 with the JSON of [`Error`] for a token that is refused (`invalid_logout_token`),
 /// and for whatever else keeps the sessions from ending, a store that is away included; 404 for a client that nobody
 /// registered. No cookie and no CSRF token is looked at: the token proves who asks. What stands in front of these routes must let
 /// the provider's requests through.

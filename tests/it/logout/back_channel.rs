@@ -86,6 +86,25 @@ async fn a_logout_token_without_sid_ends_all_sessions_of_its_user_and_nobody_els
 }
 
 #[tokio::test]
+async fn a_session_of_another_issuer_is_nobody_elses_business() {
+    let world = World::new().await;
+    let oauth = world.oauth();
+    let kept = world.log_in(&oauth, "alice").await;
+    // The client moves to another provider, which knows an alice too, and may choose any sid.
+    let other = Provider::start().await.unwrap();
+    let moved = crate::world::registration(&other);
+    oauth.replace(moved).unwrap();
+    for named in [
+        LogoutToken::of_subject("alice"),
+        LogoutToken::of_session(sid(&kept)),
+    ] {
+        let token = other.logout_token(other.client_id(), &named);
+        assert_eq!(tell(&oauth, &token).await.unwrap().sessions, 0);
+    }
+    assert!(is_in(&world.oauth(), &kept.cookies).await);
+}
+
+#[tokio::test]
 async fn every_page_of_a_users_sessions_ends() {
     let world = World::new().await;
     let oauth = world.oauth();

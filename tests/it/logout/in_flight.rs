@@ -128,3 +128,41 @@ async fn an_account_that_was_being_connected_is_not_kept_either() {
         "that is another session"
     );
 }
+
+#[tokio::test]
+async fn a_provider_that_gives_the_same_sid_again_locks_nobody_out() {
+    let world = World::new().await;
+    let oauth = world.oauth();
+    let client = oauth.client(crate::world::CLIENT).unwrap();
+    let browser = world.provider.browser();
+    let log_in = async || {
+        let redirect = client
+            .authorize_redirect(crate::world::CALLBACK)
+            .await
+            .unwrap();
+        let callback = browser
+            .callback(redirect.url.as_str(), "alice")
+            .await
+            .unwrap();
+        let login = crate::world::come_back(&client, &callback, &redirect.cookies)
+            .await
+            .unwrap();
+        let sid = login.claims.as_ref().unwrap().sid().unwrap().to_owned();
+        (login, sid)
+    };
+    let (before, sid) = log_in().await;
+    let named = LogoutToken::of_session(&sid);
+    tell(&oauth, &token(&world, &named)).await.unwrap();
+    let (at_once, same) = log_in().await;
+    assert_eq!(same, sid);
+    world.advance(Duration::from_secs(61));
+    let (later, _) = log_in().await;
+    for login in [&before, &at_once] {
+        refused(
+            oauth.keep_login(login, "alice", None).await,
+            ErrorCode::LoginRequired,
+        );
+    }
+    let kept = oauth.keep_login(&later, "alice", None).await.unwrap();
+    assert!(is_in(&oauth, &kept.cookies).await);
+}

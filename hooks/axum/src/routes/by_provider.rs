@@ -67,16 +67,15 @@ fn form_of(
     body.map_err(|_| invalid("the request is larger than 64 KiB, or broke off"))
 }
 
-/// Whatever went wrong, it is 400; the body says what, as errors of OAuth do (RFC 6749 section 5.2).
+/// Whatever went wrong, it is 400; the body says what.
 fn refused(client: &str, error: &core::Error) -> Response {
     if error.code().http_status() >= 500 {
         tracing::error!(client, %error, "a back-channel logout failed");
     } else {
         tracing::warn!(client, %error, "a back-channel logout was refused");
     }
-    let mut body = Error::json(error);
-    body["error_description"] = body["message"].clone();
-    (StatusCode::BAD_REQUEST, no_store(), Json(body)).into_response()
+    let body = Json(Error::json(error));
+    (StatusCode::BAD_REQUEST, no_store(), body).into_response()
 }
 
 /// OpenID Connect Front-Channel Logout 1.0 section 3.
