@@ -40,7 +40,7 @@ pub(crate) use {
     keys::KeySet,
     loader::{Cached, Loaded},
     logout::{EndSession, end_session_url},
-    peek::peek,
+    peek::{peek, read_again},
     rules::IdTokenRules,
     signed::MAX_LEN as MAX_ID_TOKEN,
     userinfo::{UserinfoAnswer, verified as verified_userinfo},
