@@ -16,12 +16,17 @@ use super::{
     Cached, IdTokenClaims, IdTokenRules, KeySet, SigningAlgorithm,
     checks::{IdTokenChecks, NonceRule},
     claims::Payload,
-    signed::{Kind, Signed, open, with_keys},
+    signed::{Kind, Signed, open, with_newest_keys},
 };
 use crate::{Action, Clock, Error, ErrorCode, Phase, Result, Timestamp, error::excerpt};
 
 /// How long a `sub` and a `sid` may be, in bytes (OpenID Connect Core section 2).
 const MAX_ID: usize = 255;
+
+/// Is this `sub` or `sid` too long, or has it control characters?
+pub(super) fn is_unfit(id: &str) -> bool {
+    id.len() > MAX_ID || id.chars().any(char::is_control)
+}
 
 /// Validates an ID token with keys at hand.
 ///
@@ -67,7 +72,7 @@ pub(crate) async fn validate_with(
     checks: &IdTokenChecks<'_>,
     clock: &dyn Clock,
 ) -> Result<IdTokenClaims> {
-    with_keys(keys, |keys| validate(raw, keys, rules, checks, clock.now())).await
+    with_newest_keys(keys, |keys| validate(raw, keys, rules, checks, clock.now())).await
 }
 
 /// Checks the claims of a token whose signature was verified.
@@ -176,7 +181,6 @@ fn check_nonce(payload: &Payload<'_>, rule: &NonceRule<'_>) -> Result<()> {
 
 /// `sub` and `sid`, and what a refreshed token must have kept (section 12.2).
 fn check_subject(payload: &Payload<'_>, checks: &IdTokenChecks<'_>) -> Result<()> {
-    let is_unfit = |id: &str| id.len() > MAX_ID || id.chars().any(char::is_control);
     let subject = payload
         .subject
         .as_deref()
