@@ -6,7 +6,8 @@ use super::IdTokenClaims;
 
 /// What was sent for an ID token, and what came beside it.
 ///
-/// The checks of OpenID Connect Core section 3.1.3.7 are always made; nothing here replaces one, each adds one.
+/// The checks of OpenID Connect Core section 3.1.3.7 are always made; nothing here replaces one, each adds one. How old a
+/// token is (`iat`) is no reason to refuse it before it expires: the nonce says that it belongs to this login.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct IdTokenChecks<'a> {

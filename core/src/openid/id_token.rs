@@ -16,7 +16,7 @@ use super::{
     Cached, IdTokenClaims, IdTokenRules, KeySet, SigningAlgorithm,
     checks::{IdTokenChecks, NonceRule},
     claims::Payload,
-    signed::{Kind, Signed, open, with_keys},
+    signed::{Kind, Signed, open, with_newest_keys},
 };
 use crate::{Action, Clock, Error, ErrorCode, Phase, Result, Timestamp, error::excerpt};
 
@@ -72,7 +72,7 @@ pub(crate) async fn validate_with(
     checks: &IdTokenChecks<'_>,
     clock: &dyn Clock,
 ) -> Result<IdTokenClaims> {
-    with_keys(keys, |keys| validate(raw, keys, rules, checks, clock.now())).await
+    with_newest_keys(keys, |keys| validate(raw, keys, rules, checks, clock.now())).await
 }
 
 /// Checks the claims of a token whose signature was verified.

@@ -1,6 +1,6 @@
 //! Looking into an ID token without keys: for comparing a refreshed one with the grant that it must belong to.
 
-use super::{claims::Payload, jws::Compact, signed::MAX_LEN};
+use super::{IdTokenClaims, claims::Payload, jws::Compact, signed::MAX_LEN};
 
 /// What a token says of itself. Nothing of it is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +27,23 @@ impl Peeked {
     }
 }
 
-/// Looks into a token without keys and without any check; none if it cannot be read.
-pub(crate) fn peek(raw: &str) -> Option<Peeked> {
+fn payload_of(raw: &str) -> Option<String> {
     if raw.len() > MAX_LEN {
         return None;
     }
-    let text = Compact::split(raw).ok()?.payload().ok()?;
+    Compact::split(raw).ok()?.payload().ok()
+}
+
+/// The claims of a kept ID token, which were checked before it was kept.
+pub(crate) fn read_again(raw: &str) -> Option<IdTokenClaims> {
+    let text = payload_of(raw)?;
+    let kept = Payload::read(&text)?.kept();
+    Some(IdTokenClaims::new(text, kept))
+}
+
+/// Looks into a token without keys and without any check; none if it cannot be read.
+pub(crate) fn peek(raw: &str) -> Option<Peeked> {
+    let text = payload_of(raw)?;
     let payload = Payload::read(&text)?;
     Some(Peeked {
         issuer: payload.issuer,

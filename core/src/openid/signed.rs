@@ -54,6 +54,14 @@ impl Kind {
         )
     }
 
+    /// May a token of this kind have the header's `typ`? Other kinds name themselves (RFC 8725 section 3.11).
+    fn may_have_typ(self, header: &Header<'_>) -> bool {
+        match self {
+            Self::IdToken | Self::Userinfo => header.is_plain_token(),
+            Self::LogoutToken => header.is_logout_token(),
+        }
+    }
+
     fn unreadable(self, reason: Unreadable) -> Error {
         match reason {
             Unreadable::Encrypted => self.fault(
@@ -77,7 +85,6 @@ impl Kind {
 }
 
 /// A token whose signature was verified. Its claims are the provider's; whether they are right is another question.
-#[derive(Debug)]
 pub(super) struct Signed {
     pub(super) claims: String,
     pub(super) algorithm: SigningAlgorithm,
@@ -140,11 +147,7 @@ fn allowed(kind: Kind, header: &Header<'_>, rules: &IdTokenRules) -> Result<Sign
     if header.is_unencoded {
         return Err(kind.invalid("has an unencoded payload (b64), which no JWT has"));
     }
-    let is_of_kind = match kind {
-        Kind::LogoutToken => header.is_logout_token(),
-        Kind::IdToken | Kind::Userinfo => header.is_plain_token(),
-    };
-    if !is_of_kind || header.cty.is_some() {
+    if !kind.may_have_typ(header) || header.cty.is_some() {
         return Err(kind.invalid("is of another kind, by the typ or cty of its header"));
     }
     let name = header
@@ -210,7 +213,7 @@ fn wrong_signature(kind: Kind) -> Error {
 ///
 /// # Cancel safety
 /// Dropping the future changes nothing.
-pub(super) async fn with_keys<T>(
+pub(super) async fn with_newest_keys<T>(
     keys: &Cached<KeySet>,
     attempt: impl Fn(&KeySet) -> Result<T>,
 ) -> Result<T> {

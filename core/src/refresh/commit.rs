@@ -234,7 +234,12 @@ impl Commit<'_> {
         let error = match keeper
             .0
             .source
-            .check_id_token(self.key, id_token, self.subject.as_deref())
+            .check_id_token(
+                self.key,
+                id_token,
+                self.begun.id_token.as_ref(),
+                self.subject.as_deref(),
+            )
             .await
         {
             Ok(true) => return,

@@ -83,11 +83,13 @@ pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
     /// Sends one token request and reads its answer; nothing else.
     async fn ask(&self, ask: Ask<'_>) -> Result<TokenAnswer, TokenFailure>;
 
-    /// Validates the ID token of a refresh, against what the record says. `Ok(false)`: it cannot be validated now.
+    /// Validates the ID token of a refresh, against what the record says: `before` is the one that it follows. `Ok(false)`:
+    /// it cannot be validated now.
     async fn check_id_token(
         &self,
         key: &TokenKey,
         id_token: &Secret,
+        before: Option<&Secret>,
         subject: Option<&str>,
     ) -> Result<bool, Error>;
 

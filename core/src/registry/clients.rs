@@ -21,7 +21,7 @@ use crate::{
     config::check_names,
     hooks::{ClientHooks, Hooks},
     http::Http,
-    openid::{peek, validate_with},
+    openid::{peek, read_again, validate_with},
     refresh::{Ask, ClientTerms, Known, Login, TokenSource},
     store::ClosureStore,
     token::{TokenAnswer, TokenFailure, Verdict},
@@ -397,10 +397,18 @@ impl TokenSource for Clients {
         &self,
         key: &TokenKey,
         id_token: &Secret,
+        before: Option<&Secret>,
         subject: Option<&str>,
     ) -> Result<bool> {
         let state = self.state(key.client()).await?;
+        // A provider that does not return the nonce it was sent may well return another one.
+        let before = before
+            .filter(|_| state.resolved.check_nonce)
+            .and_then(|before| read_again(before.expose()));
         let mut checks = IdTokenChecks::new();
+        if let Some(before) = &before {
+            checks = checks.refresh_of(before);
+        }
         if let Some(subject) = subject {
             checks = checks.subject(subject);
         }

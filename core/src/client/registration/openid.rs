@@ -1,7 +1,9 @@
 //! What a registration says of ID tokens and userinfo beyond the usual.
 
-use super::Registration;
-use crate::{IdTokenClaims, closures::BoxError};
+use super::{LoginGrant, Registration, Resolved};
+use crate::{
+    IdTokenClaims, Result, SigningAlgorithm, closures::BoxError, config::invalid, error::excerpt,
+};
 
 impl Registration {
     /// For a provider that has tenants, each an issuer of its own, and one metadata for all: Microsoft's `common` and
@@ -71,4 +73,53 @@ impl Registration {
         self.userinfo_signed_response_alg = Some(algorithm.into());
         self
     }
+}
+
+/// A template needs metadata to name it, and ID tokens to fill it.
+pub(super) fn check_issuer_template(client: &Resolved) -> Result<()> {
+    if client.issuer_template.is_none() {
+        return Ok(());
+    }
+    if client.issuer.is_none() && client.server_metadata_url.is_none() {
+        return Err(invalid(
+            "issuer_template needs an issuer or a metadata URL, to find the metadata by, such as \
+             https://login.microsoftonline.com/common/v2.0",
+        ));
+    }
+    if client.grant == LoginGrant::AuthorizationCode && !client.is_openid() {
+        return Err(invalid(
+            "issuer_template needs the scope openid: only an ID token names the tenant",
+        ));
+    }
+    Ok(())
+}
+
+/// A client secret that verifies signatures is as long as their hash (RFC 7518 section 3.2).
+pub(super) fn check_secret_algorithms(client: &Resolved) -> Result<()> {
+    let length = client
+        .client_secret
+        .as_ref()
+        .map_or(0, |secret| secret.expose().len());
+    let allowed = client.id_token_algorithms.unwrap_or_default();
+    let named = SigningAlgorithm::ALL.iter().find(|algorithm| {
+        algorithm.is_symmetric()
+            && (allowed.contains(**algorithm) || client.userinfo_algorithm == Some(**algorithm))
+            && length < algorithm.digest().output_len()
+    });
+    match named {
+        None => Ok(()),
+        Some(algorithm) => Err(invalid(format!(
+            "{algorithm} needs a client secret of at least {} bytes; let the provider sign by a key instead, such as RS256",
+            algorithm.digest().output_len()
+        ))),
+    }
+}
+
+pub(super) fn algorithm(method: &str, name: &str) -> Result<SigningAlgorithm> {
+    SigningAlgorithm::from_name(name).ok_or_else(|| {
+        invalid(format!(
+            "{method} names {:?}, which is no signature algorithm that is known here",
+            excerpt(name)
+        ))
+    })
 }

@@ -5,13 +5,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde_json::Value;
 use url::Url;
 
-use super::{Pkce, Placement, Registration, ResponseMode};
+use super::{
+    Pkce, Placement, Registration, ResponseMode,
+    openid::{algorithm, check_issuer_template, check_secret_algorithms},
+};
 use crate::{
     ConfigSource, Error, ErrorCode, Phase, ProviderProfile, Result, Secret,
     client::{AuthMethod, ClientAuthentication, authorize, token_endpoint},
     closures::Fetch,
     config::{ClientSettings, invalid},
-    error::excerpt,
     http,
     openid::{Algorithms, ClaimChecks, IssuerRule, IssuerTemplate, SigningAlgorithm},
 };
@@ -393,54 +395,6 @@ fn check(client: Resolved) -> Result<Resolved> {
         )));
     }
     Ok(client)
-}
-
-fn check_issuer_template(client: &Resolved) -> Result<()> {
-    if client.issuer_template.is_none() {
-        return Ok(());
-    }
-    if client.issuer.is_none() && client.server_metadata_url.is_none() {
-        return Err(invalid(
-            "issuer_template needs an issuer or a metadata URL, to find the metadata by, such as \
-             https://login.microsoftonline.com/common/v2.0",
-        ));
-    }
-    if client.grant == LoginGrant::AuthorizationCode && !client.is_openid() {
-        return Err(invalid(
-            "issuer_template needs the scope openid: only an ID token names the tenant",
-        ));
-    }
-    Ok(())
-}
-
-/// A client secret that verifies signatures is as long as their hash (RFC 7518 section 3.2).
-fn check_secret_algorithms(client: &Resolved) -> Result<()> {
-    let length = client
-        .client_secret
-        .as_ref()
-        .map_or(0, |secret| secret.expose().len());
-    let allowed = client.id_token_algorithms.unwrap_or_default();
-    let named = SigningAlgorithm::ALL.iter().find(|algorithm| {
-        algorithm.is_symmetric()
-            && (allowed.contains(**algorithm) || client.userinfo_algorithm == Some(**algorithm))
-            && length < algorithm.digest().output_len()
-    });
-    match named {
-        None => Ok(()),
-        Some(algorithm) => Err(invalid(format!(
-            "{algorithm} needs a client secret of at least {} bytes; let the provider sign by a key instead, such as RS256",
-            algorithm.digest().output_len()
-        ))),
-    }
-}
-
-fn algorithm(method: &str, name: &str) -> Result<SigningAlgorithm> {
-    SigningAlgorithm::from_name(name).ok_or_else(|| {
-        invalid(format!(
-            "{method} names {:?}, which is no signature algorithm that is known here",
-            excerpt(name)
-        ))
-    })
 }
 
 /// Does a metadata URL of a well-known form belong to the issuer? One of another form is checked when it is loaded: the

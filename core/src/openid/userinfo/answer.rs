@@ -7,12 +7,12 @@ use crate::{
         Cached, IdTokenRules, KeySet,
         claims::Payload,
         json::has_each_member_once,
-        signed::{Kind, open, with_keys},
+        signed::{Kind, open, with_newest_keys},
     },
 };
 
 /// An answer with status 2xx, by its content type.
-#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug, PartialEq, Eq))]
 pub(crate) enum UserinfoAnswer {
     /// The claims.
     Plain(String),
@@ -79,7 +79,7 @@ pub(crate) async fn verified(
     is_compared: bool,
     clock: &dyn Clock,
 ) -> Result<String> {
-    with_keys(keys, |keys| {
+    with_newest_keys(keys, |keys| {
         verify(raw, keys, rules, is_compared, clock.now())
     })
     .await
