@@ -215,12 +215,10 @@ impl FlowCookies {
             if name != expected {
                 continue;
             }
+            // It opens for the client and the name that it was sealed for, and the name is the state's.
             let Some(flow) = self.unseal(client, name, value) else {
                 continue;
             };
-            if flow.client != client || !flow.has_state(state) {
-                continue;
-            }
             if flow.expires_at <= now {
                 return refuse(ErrorCode::FlowExpired, "the login took too long");
             }

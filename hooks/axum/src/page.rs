@@ -118,3 +118,16 @@ pub(crate) fn log_out(session: Option<&Session>, action: &str) -> Response {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn text_stays_text_in_a_page_and_in_an_attribute() {
+        assert_eq!(
+            escape("<a href='x' title=\"y\">&amp;"),
+            "&lt;a href=&#39;x&#39; title=&quot;y&quot;&gt;&amp;amp;"
+        );
+    }
+}

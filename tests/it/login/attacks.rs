@@ -234,3 +234,25 @@ async fn the_hostile_providers_tokens_are_its_own_alone() {
     );
     assert_eq!(onward(&both.world.provider), [0, 0, 0]);
 }
+
+/// A client that was registered anew while a login was under way: the code of the one provider is not the other's, whatever
+/// the answer says.
+#[tokio::test]
+async fn a_code_does_not_move_with_a_client_that_moves_to_another_provider() {
+    let world = World::new().await;
+    let other = Provider::builder().auto_login("mallory").start().await;
+    let other = other.unwrap();
+    let oauth = world.oauth();
+    let begun = Begun::new(&world, &oauth).await;
+    let moved = Registration::openid(CLIENT, other.issuer())
+        .client_id(other.client_id())
+        .client_secret(other.client_secret());
+    oauth.replace(moved).unwrap();
+    let query = with(&begun.query(), "iss", &[other.issuer()]);
+    let answer = begun.come_back_with(&query, &begun.cookies()).await;
+    let error = refused(answer, ErrorCode::IssuerMismatch);
+    assert!(error.message().contains("registered anew"), "{error}");
+    for provider in [&other, &world.provider] {
+        assert_eq!(onward(provider), [0, 0, 0]);
+    }
+}

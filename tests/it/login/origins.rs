@@ -1,6 +1,8 @@
 //! Tokens never reach another origin, however it is spelled and whoever names it.
 
-use tokenkeep::{ErrorCode, Grant, MemoryStore, OAuth, Phase, Registration, Token, TokenKey};
+use tokenkeep::{
+    ErrorCode, Grant, Hook, MemoryStore, OAuth, OAuthBuilder, Phase, Registration, Token, TokenKey,
+};
 use tokenkeep_testing::{Replies, Reply};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
@@ -97,7 +99,7 @@ const UNREADABLE: &[&str] = &[
 ];
 
 /// Nothing is sent but what the list answers.
-async fn application(replies: &Replies) -> (OAuth, Grant) {
+fn builder(replies: &Replies) -> OAuthBuilder {
     let op = Registration::oauth2(
         "op",
         "https://op.example/authorize",
@@ -109,18 +111,22 @@ async fn application(replies: &Replies) -> (OAuth, Grant) {
     .userinfo_url("https://op.example/userinfo")
     .introspection_url("https://op.example/introspect")
     .revocation_url("https://op.example/revoke");
-    let oauth = OAuth::builder()
+    OAuth::builder()
         .store(MemoryStore::new())
         .register(op)
         .transport(replies.clone())
-        .build()
-        .unwrap();
-    let token = Token::builder("the-token")
-        .refresh("the-refresh-token")
-        .build();
+}
+
+async fn adopted(oauth: &OAuth) -> Grant {
+    let token = Token::builder("the-token").refresh("the-refresh-token");
     let key = TokenKey::new(CLIENT, "alice").unwrap();
-    oauth.adopt(key, token.unwrap()).await.unwrap();
-    let grant = alice(&oauth);
+    oauth.adopt(key, token.build().unwrap()).await.unwrap();
+    alice(oauth)
+}
+
+async fn application(replies: &Replies) -> (OAuth, Grant) {
+    let oauth = builder(replies).build().unwrap();
+    let grant = adopted(&oauth).await;
     (oauth, grant)
 }
 
@@ -237,6 +243,56 @@ async fn no_redirect_leads_a_token_elsewhere() {
                 assert!(request.url.as_str().len() < 40_000);
             }
         }
+    }
+}
+
+/// Nor does a redirect lead a request without one elsewhere: an application that hands on what comes is no open proxy.
+#[tokio::test]
+async fn a_request_without_a_token_stays_with_the_allowed_origins_too() {
+    for to in [
+        "https://evil.example/x",
+        "//evil.example/x",
+        "http://api.example/v1/me",
+    ] {
+        let away = Reply::status(302).header("location", to);
+        let replies = Replies::new().on("GET", "/v1/away", away);
+        let (_oauth, grant) = application(&replies).await;
+        let answer = grant.get("away").withhold_token().await;
+        refused(answer, ErrorCode::ForeignOrigin);
+        assert_eq!(replies.requests().len(), 1, "{to}");
+    }
+}
+
+/// Sends each request elsewhere, as a mistaken hook may.
+#[derive(Debug)]
+struct Diverted(&'static str);
+
+#[async_trait::async_trait]
+impl Hook for Diverted {
+    async fn protected_request(
+        &self,
+        _client: &str,
+        request: &mut reqwest::Request,
+    ) -> tokenkeep::Result<()> {
+        *request.url_mut() = self.0.parse().unwrap();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_hook_leads_a_token_elsewhere() {
+    for to in [
+        "https://evil.example/x",
+        "http://api.example/v1/me",
+        "https://api.example:444/v1/me",
+        "https://user:pass@api.example/v1/me",
+    ] {
+        let replies = Replies::new();
+        let builder = builder(&replies).hook(Diverted(to));
+        let grant = adopted(&builder.build().unwrap()).await;
+        let error = refused(grant.get("me").await, ErrorCode::ForeignOrigin);
+        assert!(error.message().contains("hook"), "{error}");
+        assert!(replies.requests().is_empty(), "{to}");
     }
 }
 

@@ -137,6 +137,11 @@ async fn what_is_no_answer_is_our_own_error_and_uses_no_login_up() {
         (format!("{query}&x={long}"), 400, "invalid_parameter"),
         (format!("{many}{query}"), 400, "invalid_parameter"),
         (
+            format!("{query}&x={0}&y={0}&z={0}", &long[..6000]),
+            400,
+            "invalid_parameter",
+        ),
+        (
             query.replace(&code, &long[..9000]),
             400,
             "invalid_parameter",
