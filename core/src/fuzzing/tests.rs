@@ -136,7 +136,7 @@ fn vary(name: &str) {
     let input = (
         proptest::sample::select(seeds.clone()),
         proptest::sample::select(seeds),
-        proptest::collection::vec(edit(), 1..4),
+        proptest::collection::vec(edit(), 0..4),
         any::<Vec<u8>>(),
     );
     let mut runner = proptest::test_runner::TestRunner::default();
