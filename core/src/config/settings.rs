@@ -105,7 +105,7 @@ impl Kwargs {
     fn read(variable: &str, value: Value) -> Result<Self> {
         let mut kwargs = Self::default();
         for (member, value) in as_object(variable, value)? {
-            let name = format!("{variable}.{member}");
+            let name = named(variable, &member);
             if is_blank(&value) {
                 continue;
             }
@@ -188,6 +188,20 @@ const MEMBERS: [&str; 19] = [
     "rotation",
     "revoke_at_logout",
 ];
+
+/// How an error names a member. A secret that was put where a dictionary belongs, such as base64 with its `==`, is read as
+/// a member's name: only what looks like one is shown.
+fn named(variable: &str, member: &str) -> String {
+    let looks_like_one =
+        member.len() <= 48 && member.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if looks_like_one {
+        format!("{variable}.{member}")
+    } else {
+        format!(
+            "a member of {variable} (its name is not shown, for it may be a secret in the wrong place)"
+        )
+    }
+}
 
 /// An empty value is an absent one: `OP_CLIENT_SECRET=` in an environment file says that there is none.
 fn is_blank(value: &Value) -> bool {
@@ -292,8 +306,9 @@ fn parameters(variable: &str, members: Map<String, Value>) -> Result<Vec<(String
                 Value::String(text) => text,
                 Value::Number(_) | Value::Bool(_) | Value::Object(_) => item.to_string(),
                 Value::Null | Value::Array(_) => {
+                    let name = named(variable, &name);
                     return Err(invalid(format!(
-                        "{variable}.{name} is not a value or a list of values"
+                        "{name} is not a value or a list of values"
                     )));
                 }
             };

@@ -254,6 +254,30 @@ fn settings_show_names_only() {
     assert_eq!(format!("{settings:?}"), r#"{"OP_CLIENT_SECRET"}"#);
 }
 
+/// The padding of base64 makes a query string of it.
+#[test]
+fn a_secret_in_the_wrong_setting_is_not_shown_as_the_name_of_a_member() {
+    let secret = "c2VjcmV0LW9mLXRoaXMtY2xpZW50LTAxMjM0NTY3ODk";
+    for (key, value) in [
+        ("CLIENT_KWARGS", json!(format!("{secret}=="))),
+        ("CLIENT_KWARGS", json!({ secret: "x" })),
+        ("AUTHORIZE_PARAMS", json!({ secret: [[]] })),
+    ] {
+        let settings = Settings::from_iter([(format!("OP_{key}"), value)]);
+        let error = read(&settings).err().unwrap();
+        let shown = format!("{error} {error:#?}");
+        assert!(!shown.contains(secret), "{key}");
+        assert!(shown.contains(&format!("a member of OP_{key}")), "{shown}");
+    }
+    let misspelt = Settings::from_iter([("OP_CLIENT_KWARGS", json!({"scopes": "x"}))]);
+    let error = read(&misspelt).err().unwrap();
+    assert!(
+        error
+            .message()
+            .contains("OP_CLIENT_KWARGS.scopes is no member")
+    );
+}
+
 proptest::proptest! {
     #[test]
     fn no_setting_breaks_the_reader(text in ".{0,200}") {

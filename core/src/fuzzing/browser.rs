@@ -1,10 +1,13 @@
 //! What comes with a browser: the callback, cookies, and where to go afterwards.
 
+use std::{future::IntoFuture, sync::OnceLock};
+
 use url::{Position, Url, form_urlencoded};
 
-use super::{ISSUER, NOW, says_nothing_of};
+use super::{ISSUER, NOW, Still, at_once, line, says_nothing_of};
 use crate::{
-    BrowserCookies, CallbackParams, ErrorCode, KeyRing, ResponseMode, Secret, Timestamp,
+    BrowserCookies, CallbackParams, Client, Error, ErrorCode, KeyRing, OAuth, Registration,
+    ResponseMode, Secret, Timestamp, Upkeep,
     client::{Flow, FlowCookies, ReturnTo, check},
 };
 
@@ -206,4 +209,64 @@ fn sealed_flow(flow: Flow) -> bool {
         assert!(open(&altered, &flow.client, &flow.state, until).is_err());
     }
     true
+}
+
+/// A client with a logout under way, and the cookie of that.
+fn logged_out() -> &'static (Client, String) {
+    static LOGOUT: OnceLock<(Client, String)> = OnceLock::new();
+    LOGOUT.get_or_init(|| {
+        let registration =
+            Registration::oauth2("op", "https://op.example/a", "https://op.example/t")
+                .client_id("id")
+                .end_session_url("https://op.example/end");
+        let oauth = OAuth::builder()
+            .register(registration)
+            .fetch_token(|_| std::future::ready(Ok::<_, Error>(None)))
+            .update_token(|_, _, _| std::future::ready(Ok::<_, Error>(())))
+            .key_ring(ring())
+            .clock(Still)
+            .upkeep(Upkeep::none())
+            .base_url("https://app.example")
+            .build()
+            .unwrap();
+        let client = oauth.client("op").unwrap();
+        let logout = client
+            .logout_redirect()
+            .state(STATE)
+            .post_logout_redirect_uri("https://app.example/logged-out/op");
+        let begun = at_once(logout.into_future()).unwrap().unwrap();
+        let cookie = &begun.cookies[0];
+        // The client knows its registry by a weak reference.
+        std::mem::forget(oauth);
+        (client, format!("{}={}", cookie.name, cookie.value.expose()))
+    })
+}
+
+/// The way back from a logout: the query, and after a line break cookies of the browser besides the right one. It counts only
+/// with the state that was sent, and with the cookie of that logout.
+pub(super) fn logout_response(data: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(data);
+    let (query, others) = line(&text);
+    let Ok(params) = CallbackParams::parse(query) else {
+        return false;
+    };
+    let (client, cookie) = logged_out();
+    let validate = |cookies: &[&str]| {
+        client.validate_logout_response(
+            &params,
+            &BrowserCookies::parse(cookies.iter().copied()),
+            None,
+        )
+    };
+    assert!(validate(&[others]).is_err(), "no cookie was sealed for it");
+    let mut states = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "state");
+    let is_right = states.next().is_some_and(|(_, state)| state == STATE);
+    match validate(&[cookie]) {
+        Ok(removal) => assert!(is_right && removal.value.expose().is_empty()),
+        Err(error) => {
+            assert!(!is_right);
+            says_nothing_of(&error, &[STATE]);
+        }
+    }
+    is_right
 }

@@ -82,9 +82,15 @@ pub(super) fn jwks(data: &[u8]) -> bool {
         assert!(warning.chars().count() < 600 && !warning.contains('\n'));
     }
     let value: Value = serde_json::from_slice(data).unwrap_or_default();
-    if let Some(keys) = value["keys"].as_array() {
-        let usable = keys.iter().filter(|key| key["d"].is_null());
-        assert!(set.len() <= usable.count());
+    let keys = value["keys"].as_array().map_or(&[][..], Vec::as_slice);
+    assert!(keys.is_empty() || set.len() <= keys.len());
+    for key in keys.iter().take(20) {
+        let alone = serde_json::json!({"keys": [key]}).to_string();
+        let (alone, _) = KeySet::parse(alone.as_bytes()).unwrap();
+        if alone.len() > 0 {
+            assert!(key["d"].is_null() && (key["use"].is_null() || key["use"] == "sig"));
+            assert!(["RSA", "EC", "OKP"].iter().any(|kty| key["kty"] == *kty));
+        }
     }
     let kid = value["keys"][0]["kid"].as_str();
     for name in [

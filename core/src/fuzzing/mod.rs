@@ -33,7 +33,7 @@ use crate::{Clock, Error, Sleep, Timestamp};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name, which is also that of its folder of seeds.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 16] = [
     ("api_path", api::path),
     ("callback", browser::callback),
     ("challenge", api::challenge),
@@ -43,6 +43,7 @@ pub const TARGETS: [(&str, Target); 15] = [
     ("id_token", token::id_token),
     ("json", document::json),
     ("jwks", document::jwks),
+    ("logout_response", browser::logout_response),
     ("logout_token", token::logout_token),
     ("record", store::record),
     ("return_to", browser::return_to),

@@ -14,7 +14,11 @@ pub(super) fn settings(data: &[u8]) -> bool {
     };
     match KeyRing::parse(text) {
         Ok(ring) => {
-            let ids: Vec<_> = ring.key_ids().collect();
+            let mut ids: Vec<_> = ring.key_ids().collect();
+            let count = ids.len();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), count, "an id names two keys");
             assert!(ids.contains(&ring.sealing_key_id()));
             let sealed = ring.seal_text(b"a", b"text").unwrap();
             assert!(ring.open_text(b"a", &sealed).is_ok());

@@ -136,7 +136,7 @@ fn vary(name: &str) {
     let input = (
         proptest::sample::select(seeds.clone()),
         proptest::sample::select(seeds),
-        proptest::collection::vec(edit(), 1..4),
+        proptest::collection::vec(edit(), 0..4),
         any::<Vec<u8>>(),
     );
     let mut runner = proptest::test_runner::TestRunner::default();
@@ -171,7 +171,7 @@ mod no_variation_breaks {
     use super::*;
 
     variations! {
-        api_path callback challenge claims cookies discovery id_token json jwks logout_token record return_to settings
+        api_path callback challenge claims cookies discovery id_token json jwks logout_response logout_token record return_to settings
         token_answer userinfo
     }
 }
