@@ -12,7 +12,7 @@ use super::{
     claims::LOGOUT_EVENT,
     id_token::is_unfit,
     json::{NumericDate, ObjectReader, OneOrMany, Text, read_object},
-    signed::{Kind, Signed, open, with_keys},
+    signed::{Kind, Signed, open, with_newest_keys},
 };
 use crate::{Clock, Error, ErrorCode, Phase, Result, Timestamp};
 
@@ -49,7 +49,7 @@ pub(crate) async fn validate_logout_token(
     rules: &IdTokenRules,
     clock: &dyn Clock,
 ) -> Result<LogoutToken> {
-    with_keys(keys, |keys| validate(raw, keys, rules, clock.now()))
+    with_newest_keys(keys, |keys| validate(raw, keys, rules, clock.now()))
         .await
         .map_err(refused)
 }
