@@ -2,6 +2,7 @@
 //!
 //! Each process is this test binary again, started with an order in its environment.
 
+mod callback;
 mod kill;
 mod process;
 mod race;

@@ -10,7 +10,7 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
-use super::{kill, race};
+use super::{callback, kill, race};
 use crate::{
     kind::{self, Place},
     world::{CLIENT, key},
@@ -42,6 +42,8 @@ pub(super) enum Task {
     Race { last: u64 },
     /// Use and refresh everybody's tokens until told to end.
     Hammer { owners: u64 },
+    /// Read the answer to a login, several times at once, when told to end.
+    CallBack { query: String, cookies: String },
 }
 
 impl Order {
@@ -141,9 +143,10 @@ fn process() {
         .build();
     runtime.unwrap().block_on(async {
         let oauth = order.oauth().await;
-        match order.task {
-            Task::Race { last } => race::run(&oauth, last, order.seed).await,
-            Task::Hammer { owners } => kill::run(&oauth, owners, order.seed).await,
+        match &order.task {
+            Task::Race { last } => race::run(&oauth, *last, order.seed).await,
+            Task::Hammer { owners } => kill::run(&oauth, *owners, order.seed).await,
+            Task::CallBack { query, cookies } => callback::run(&oauth, query, cookies).await,
         }
         assert_eq!(oauth.drain(crate::world::PATIENCE).await.unwrap(), 0);
         println!("drained");
