@@ -6,11 +6,13 @@ use axum::{
 };
 use tokenkeep_core::{BrowserCookies, Cookie};
 
-/// The cookies that a browser sent. Ours are ASCII; others of the host need not be, and must not take ours along.
+/// The cookies that a browser sent. One of another application that is not ASCII loses none of ours beside it.
 pub(crate) fn browser_cookies(headers: &HeaderMap) -> BrowserCookies {
-    let lines = headers.get_all(header::COOKIE).iter();
-    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    BrowserCookies::parse(pairs.filter_map(|pair| std::str::from_utf8(pair).ok()))
+    let headers = headers.get_all(header::COOKIE).iter();
+    let texts: Vec<_> = headers
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .collect();
+    BrowserCookies::parse(texts.iter().map(|text| &**text))
 }
 
 /// Cookies to set with a response: `(SetCookies(login.cookies), Redirect::to("/"))`.
