@@ -89,15 +89,15 @@ async fn show_a_providers_markup_as_text(world: Arc<World>) {
         let seen = window.script(page).await;
         assert_eq!(seen[0], "", "{place} ran it");
         assert_eq!(seen[1], 0, "{place} has it as markup");
-        let text = seen[2].as_str().unwrap();
-        // JSON writes the quotation mark in its own way.
-        assert!(text.contains(&MARKUP[2..]), "{place} shows it: {text}");
+        seen[2].as_str().unwrap().to_owned()
     };
+    // JSON writes the quotation mark in its own way.
+    let shown = &MARKUP[2..];
     window.find("signed-in-as").await;
-    is_text("the start page").await;
+    assert!(is_text("the start page").await.contains(shown));
     for path in ["/logout", "/userinfo/op", "/api/op/me"] {
         window.go(path).await;
-        is_text(path).await;
+        assert!(is_text(path).await.contains(shown), "{path} shows it");
     }
 
     // An error's name, as a hostile provider may make it.

@@ -45,6 +45,7 @@ async fn a_form_of_another_site_brings_the_answer(world: Arc<World>) {
     assert_eq!(session["secure"], true);
     assert_eq!(session["httpOnly"], true);
     errors_by_form(&window).await;
+    connects_by_form(&window).await;
     window.go("/").await;
     window.log_out().await;
 }
@@ -57,6 +58,7 @@ async fn a_form_over_http_works_on_loopback(world: Arc<World>) {
     assert_eq!(flow["sameSite"], Value::Null);
     assert_eq!(flow["secure"], false);
     errors_by_form(&window).await;
+    connects_by_form(&window).await;
 }
 
 /// Logs in; the cookie of the login as it was while alice was at the provider.
@@ -80,6 +82,17 @@ async fn login_by_form(world: &Arc<World>, window: &Window) -> Value {
     assert_ne!(callback.header("origin"), Some(host));
     assert!(self::flows(window).await.is_empty(), "it was used up");
     flows[0].clone()
+}
+
+/// Connecting an account asks who is signed in, and the session does not come along with a form of another site.
+async fn connects_by_form(window: &Window) {
+    let generation = window.generation("op").await;
+    window.go("/connect/op").await;
+    window.at_provider("alice").await;
+    window.text("signed-in-as", "alice").await;
+    window
+        .row("op", "was granted anew", |row| row.generation > generation)
+        .await;
 }
 
 async fn flows(window: &Window) -> Vec<Value> {

@@ -87,6 +87,11 @@ impl CallbackParams {
     pub fn state(&self) -> Result<&Secret> {
         present(&self.state).ok_or_else(|| missing("state"))
     }
+
+    /// Is there nothing but a state?
+    pub(crate) fn is_state_alone(&self) -> bool {
+        present(&self.code).is_none() && present(&self.error).is_none()
+    }
 }
 
 impl CallbackParams {

@@ -186,8 +186,9 @@ impl Client {
                 login: Err(error),
             },
             Ok((state, OpenFlow { flow, removal }, base)) => {
+                let held = self.held_answer(params, cookies, &flow, &base);
                 let login = self
-                    .redeem(&state, params, flow, base)
+                    .redeem(&state, held.as_ref().unwrap_or(params), flow, base)
                     .await
                     .map_err(|error| error.with_client(self.name()));
                 Returned {

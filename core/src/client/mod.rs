@@ -11,6 +11,7 @@ mod handle;
 mod introspect;
 mod login;
 mod logout;
+mod posted;
 mod redirect;
 mod registration;
 mod state;

@@ -261,6 +261,24 @@ impl Routes {
             .into_response())
     }
 
+    /// Lets a posted answer wait where it adds a grant and the session did not come along: the browser brings that when it
+    /// follows the redirect.
+    async fn hold(&self, name: &str, body: &[u8], headers: &HeaderMap) -> Result<Option<Response>> {
+        let client = self.oauth.client(name)?;
+        let cookies = browser_cookies(headers);
+        let redirect_uri = self.redirect_uri(&client).await?;
+        let held = client
+            .hold_answer(body, &cookies, Some(&redirect_uri))
+            .await?;
+        match held {
+            Some(held) if self.oauth.session(&cookies).await?.is_none() => {
+                let again = see_other(held.url.as_str())?;
+                Ok(Some((SetCookies(held.cookies), again).into_response()))
+            }
+            _ => Ok(None),
+        }
+    }
+
     async fn finish(&self, name: &str, encoded: &[u8], headers: &HeaderMap) -> Result<Response> {
         let client = self.oauth.client(name)?;
         let params = CallbackParams::parse(encoded).map_err(|error| error.with_client(name))?;
@@ -445,10 +463,13 @@ async fn callback_form(
             "the posted answer is not application/x-www-form-urlencoded, as form_post is",
         ));
     }
-    routes
-        .finish(&client, &body, &headers)
-        .await
-        .map_err(|error| error.answering(&headers))
+    let work = async {
+        match routes.hold(&client, &body, &headers).await? {
+            Some(again) => Ok(again),
+            None => routes.finish(&client, &body, &headers).await,
+        }
+    };
+    work.await.map_err(|error: Error| error.answering(&headers))
 }
 
 async fn callback_by_another_method(

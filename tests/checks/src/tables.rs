@@ -4,7 +4,25 @@ use crate::list::{Group, Part};
 
 /// Every group of checks.
 pub(crate) const GROUPS: &[Group] = &[
-    ID_TOKEN, JSON, KEYS, JWK, DISCOVERY, USERINFO, CALLBACK, FLOW, ADDRESSES, LOGIN, SESSION,
+    ID_TOKEN,
+    SIGNED,
+    ISSUER,
+    CLAIM_CHECKS,
+    LOGOUT_TOKEN,
+    SIGNED_USERINFO,
+    JSON,
+    KEYS,
+    JWK,
+    DISCOVERY,
+    USERINFO,
+    CALLBACK,
+    FLOW,
+    ADDRESSES,
+    LOGIN,
+    BACKCHANNEL,
+    FRONTCHANNEL,
+    ENDING,
+    SESSION,
     LOGOUT,
 ];
 
@@ -14,53 +32,8 @@ const ID_TOKEN: Group = Group {
     part: Part::Openid,
     checks: &[
         (
-            "an ID token over 64 KiB",
-            "if raw.len() > MAX_LEN {",
-            "if false {",
-        ),
-        (
-            "an encrypted token in three parts",
-            "if header.is_encrypted {",
-            "if false {",
-        ),
-        (
-            "critical extensions (crit)",
-            "if header.has_critical {",
-            "if false {",
-        ),
-        (
-            "another kind of token (typ)",
-            "if !header.is_plain_token() || header.cty.is_some() {",
-            "if header.cty.is_some() {",
-        ),
-        (
-            "a token in a token (cty)",
-            "if !header.is_plain_token() || header.cty.is_some() {",
-            "if !header.is_plain_token() {",
-        ),
-        (
-            "an algorithm that is not allowed",
-            "        .filter(|algorithm| rules.algorithms.contains(*algorithm))\n",
-            "",
-        ),
-        (
-            "a wrong signature by a public key",
-            "Err(Mismatch::Signature) => Err(wrong_signature()),",
-            "Err(Mismatch::Signature) => Ok(algorithm),",
-        ),
-        (
-            "a wrong signature by the client secret",
-            "            &signature,\n        ) {",
-            "            &signature,\n        ) || !rules.client_id.is_empty() {",
-        ),
-        (
             "a logout token",
             "if payload.is_logout_token {",
-            "if false {",
-        ),
-        (
-            "another issuer (iss)",
-            "if !rules.issuer.accepts(issuer) {",
             "if false {",
         ),
         (
@@ -70,13 +43,13 @@ const ID_TOKEN: Group = Group {
         ),
         (
             "another authorized party (azp)",
-            "Some(party) if party != client_id => {",
-            "Some(party) if party.is_empty() => {",
+            "        .is_some_and(|party| party != client_id)",
+            "        .is_some_and(|party| party.is_empty())",
         ),
         (
             "a further audience",
-            "if !is_authorized && !audience.iter().all(is_trusted) {",
-            "if false && !audience.iter().all(is_trusted) {",
+            "match audience.iter().find(|other| !is_trusted(other)) {",
+            "match audience.iter().find(|other| !is_trusted(other) && other.is_empty()) {",
         ),
         (
             "an expired token (exp)",
@@ -106,7 +79,7 @@ const ID_TOKEN: Group = Group {
         (
             "no nonce where one was sent",
             "None if !is_required => Ok(()),",
-            "None if !is_required || expected.len() > 1 => Ok(()),",
+            "None if !is_required || !expected.is_empty() => Ok(()),",
         ),
         (
             "no subject (sub)",
@@ -172,6 +145,240 @@ const ID_TOKEN: Group = Group {
             "the code beside it",
             "        checks.code,\n        front,",
             "        None,\n        front,",
+        ),
+    ],
+};
+
+/// Whatever a provider signs: RFC 7515, RFC 8725.
+const SIGNED: Group = Group {
+    file: "core/src/openid/signed.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "a token over 64 KiB",
+            "if raw.len() > MAX_LEN {",
+            "if false {",
+        ),
+        (
+            "an encrypted token in three parts",
+            "if header.is_encrypted {",
+            "if false {",
+        ),
+        (
+            "critical extensions (crit)",
+            "if header.has_critical {",
+            "if false {",
+        ),
+        (
+            "an unencoded payload (b64)",
+            "if header.is_unencoded {",
+            "if false {",
+        ),
+        (
+            "another kind of token (typ)",
+            "if !kind.may_have_typ(header) || header.cty.is_some() {",
+            "if header.cty.is_some() {",
+        ),
+        (
+            "a token in a token (cty)",
+            "if !kind.may_have_typ(header) || header.cty.is_some() {",
+            "if !kind.may_have_typ(header) {",
+        ),
+        (
+            "an algorithm that is not allowed",
+            "        .filter(|algorithm| rules.algorithms.contains(*algorithm))\n",
+            "",
+        ),
+        (
+            "a wrong signature by a public key",
+            "            Err(Mismatch::Signature) => return Err(wrong_signature(kind)),",
+            "            Err(Mismatch::Signature) => None,",
+        ),
+        (
+            "a wrong signature by the client secret",
+            "    if Jwk::secret(secret.expose().as_bytes()).verify(algorithm, token.signed, signature) {",
+            "    if Jwk::secret(secret.expose().as_bytes()).fits(algorithm) {",
+        ),
+        (
+            "a client secret that is too short",
+            "        .filter(|secret| secret.expose().len() >= least)\n",
+            "",
+        ),
+    ],
+};
+
+/// The issuer: one by name, or the tenants of a template.
+const ISSUER: Group = Group {
+    file: "core/src/openid/issuer.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "another issuer (iss)",
+            "Self::Exact(exact) if exact == issuer => return Ok(()),",
+            "Self::Exact(exact) if exact == issuer || !issuer.is_empty() => return Ok(()),",
+        ),
+        (
+            "an issuer of another tenant than the token's",
+            "if template.tenant_of(issuer) != Some(tenant) {",
+            "if template.tenant_of(issuer).is_none() {",
+        ),
+        (
+            "an issuer that is not of the template",
+            "if template.tenant_of(issuer) != Some(tenant) {",
+            "if template.tenant_of(issuer).is_some_and(|of| of != tenant) {",
+        ),
+        (
+            "a key of another tenant",
+            "if key.is_some_and(|key| key.replace(PLACEHOLDER, tenant) != issuer) {",
+            "if false {",
+        ),
+        (
+            "a tenant that is not let in",
+            "if !template.allows(tenant) {",
+            "if false {",
+        ),
+    ],
+};
+
+/// The application's own checks.
+const CLAIM_CHECKS: Group = Group {
+    file: "core/src/openid/id_token.rs",
+    part: Part::Openid,
+    checks: &[(
+        "the application's own checks",
+        "    rules.claim_checks.run(&claims)?;\n",
+        "",
+    )],
+};
+
+/// The logout token: OpenID Connect Back-Channel Logout 1.0 section 2.6.
+const LOGOUT_TOKEN: Group = Group {
+    file: "core/src/openid/logout_token.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "a token without the logout event",
+            "if !self.event.is_logout {",
+            "if false {",
+        ),
+        ("a token with a nonce", "if self.has_nonce {", "if false {"),
+        (
+            "a logout token without a jti",
+            "        let id = self.id.filter(|id| !id.is_empty());\n        let id = id.ok_or_else(|| missing(\"jti\"))?;",
+            "        let id = self.id.unwrap_or_default();",
+        ),
+        (
+            "a logout token that names nobody",
+            "if subject.is_none() && sid.is_none() {",
+            "if false {",
+        ),
+        (
+            "a sub or sid that is empty or unprintable",
+            "if subject.iter().chain(&sid).any(is_wrong) {",
+            "if false && subject.iter().chain(&sid).any(is_wrong) {",
+        ),
+        (
+            "a logout token of another issuer",
+            "            .check(Kind::LogoutToken, issuer, tenant, key_issuer)?;",
+            "            .check(Kind::LogoutToken, issuer, tenant, key_issuer).ok();",
+        ),
+        (
+            "a logout token for another client",
+            "if !audience.contains(&rules.client_id) {",
+            "if false {",
+        ),
+        (
+            "a logout token issued to another client (azp)",
+            "if party.is_some_and(|party| *party != rules.client_id) {",
+            "if party.is_some_and(|party| party.is_empty()) {",
+        ),
+        (
+            "a logout token for others too",
+            "if !audience.iter().all(is_trusted) {",
+            "if !audience.iter().any(is_trusted) {",
+        ),
+        (
+            "an expired logout token",
+            "if now >= expires_at + leeway {",
+            "if false {",
+        ),
+        (
+            "a logout token from the future",
+            "if issued_at > now + leeway {",
+            "if false {",
+        ),
+        (
+            "a logout token that is too old",
+            "if now >= too_old {",
+            "if false {",
+        ),
+        (
+            "a logout token that is not valid yet",
+            "if self.not_before.is_some_and(|from| from > now + leeway) {",
+            "if false {",
+        ),
+        (
+            "a logout event that occurs twice",
+            "if name == LOGOUT_EVENT && std::mem::replace(&mut event.is_logout, true) {",
+            "if name == LOGOUT_EVENT && std::mem::replace(&mut event.is_logout, true) && false {",
+        ),
+    ],
+};
+
+/// Signed userinfo: OpenID Connect Core section 5.3.2.
+const SIGNED_USERINFO: Group = Group {
+    file: "core/src/openid/userinfo/answer.rs",
+    part: Part::Openid,
+    checks: &[
+        (
+            "plain userinfo where it must be signed",
+            "            _ if is_signed => Err(fault(",
+            "            _ if is_signed && !is_json => Err(fault(",
+        ),
+        (
+            "doubled members of userinfo",
+            "Ok(text) if is_json && has_each_member_once(&text) =>",
+            "Ok(text) if is_json && !has_each_member_once(\"{\") =>",
+        ),
+        (
+            "another media type",
+            "Ok(text) if is_json && has_each_member_once(&text) =>",
+            "Ok(text) if has_each_member_once(&text) =>",
+        ),
+        (
+            "userinfo signed for another issuer",
+            "Some(issuer) if !rules.issuer.covers(issuer) => {",
+            "Some(issuer) if issuer.is_empty() => {",
+        ),
+        (
+            "userinfo signed for nobody's issuer",
+            "None if !is_compared => return Err(kind.missing(\"iss\")),",
+            "None if !is_compared && false => return Err(kind.missing(\"iss\")),",
+        ),
+        (
+            "userinfo signed for another client",
+            "Some(audience) if !audience.contains(&rules.client_id) => {",
+            "Some(audience) if audience.is_empty() => {",
+        ),
+        (
+            "userinfo signed for no client",
+            "None if !is_compared => return Err(kind.missing(\"aud\")),",
+            "None if !is_compared && false => return Err(kind.missing(\"aud\")),",
+        ),
+        (
+            "expired userinfo",
+            "if payload.expires_at.is_some_and(|at| now >= at + leeway) {",
+            "if payload.expires_at.is_some_and(|at| now >= at + leeway) && false {",
+        ),
+        (
+            "userinfo from the future",
+            "if payload.not_before.is_some_and(is_ahead) || payload.issued_at.is_some_and(is_ahead) {",
+            "if payload.not_before.is_some_and(is_ahead) {",
+        ),
+        (
+            "userinfo that is not valid yet",
+            "if payload.not_before.is_some_and(is_ahead) || payload.issued_at.is_some_and(is_ahead) {",
+            "if payload.issued_at.is_some_and(is_ahead) {",
         ),
     ],
 };
@@ -265,8 +472,13 @@ const DISCOVERY: Group = Group {
     checks: &[
         (
             "metadata of another issuer",
-            "Some(expected) if found != expected => Err(mismatch(found, expected)),",
-            "Some(expected) if found.is_empty() => Err(mismatch(found, expected)),",
+            "Some(expected) if found != expected => Err(mismatch(found, Some(expected))),",
+            "Some(expected) if found.is_empty() => Err(mismatch(found, Some(expected))),",
+        ),
+        (
+            "metadata of a template of issuers, by name",
+            "Some(expected) if found != expected => Err(mismatch(found, Some(expected))),\n            None if is_template(found) =>",
+            "Some(expected) if found != expected => Err(mismatch(found, Some(expected))),\n            None if found.is_empty() =>",
         ),
         (
             "metadata of another address",
@@ -361,8 +573,8 @@ const CALLBACK: Group = Group {
         ),
         (
             "a doubled parameter",
-            "            None => Ok(()),\n            Some(_) => Err(invalid(&format!(\n                \"the authorization response has {name} twice\"",
-            "            None => Ok(()),\n            Some(_) if !name.is_empty() => Ok(()),\n            Some(_) => Err(invalid(&format!(\n                \"the authorization response has {name} twice\"",
+            "            Some(_) => Err(invalid(&format!(\n                \"the authorization response has {name} twice",
+            "            Some(_) if !name.is_empty() => Ok(()),\n            Some(_) => Err(invalid(&format!(\n                \"the authorization response has {name} twice",
         ),
         (
             "the state of another login",
@@ -405,24 +617,19 @@ const CALLBACK: Group = Group {
             "",
         ),
         (
-            "return-to: two slashes",
-            "            && !path.starts_with(\"//\")\n",
-            "",
+            "return-to: another origin",
+            "let stays = url.origin() == base.origin() && !path.starts_with(\"//\");\n        if !stays || path.len() > MAX_RETURN_TO {",
+            "let stays = !path.starts_with(\"//\");\n        if !stays || path.len() > MAX_RETURN_TO {",
         ),
         (
-            "return-to: a backslash",
-            "c == '\\\\' || c.is_control()",
-            "c.is_control()",
+            "return-to: dots before two slashes",
+            "url.origin() == base.origin() && !path.starts_with(\"//\");",
+            "url.origin() == base.origin();",
         ),
         (
             "return-to: tabs and line breaks",
             "c == '\\\\' || c.is_control()",
             "c == '\\\\'",
-        ),
-        (
-            "return-to: dots before two slashes",
-            "if url.origin() != base.origin() || url.path().starts_with(\"//\") {",
-            "if url.origin() != base.origin() {",
         ),
     ],
 };
@@ -433,24 +640,9 @@ const FLOW: Group = Group {
     part: Part::Client,
     checks: &[
         (
-            "a cookie of another state",
-            "if name != expected {",
-            "if false {",
-        ),
-        (
-            "a login of another client, sealed alike",
-            "if flow.client != client || !flow.has_state(state) {",
-            "if !flow.has_state(state) {",
-        ),
-        (
             "a login that took too long",
             "if flow.expires_at <= now {",
             "if false {",
-        ),
-        (
-            "a cookie under another name",
-            "format!(\"tokenkeep flow\\0{client}\\0{cookie}\\0{until}\").into_bytes()",
-            "format!(\"tokenkeep flow\\0{client}\\0{}\\0{until}\", cookie.len()).into_bytes()",
         ),
         (
             "a cookie with another end",
@@ -497,19 +689,19 @@ const ADDRESSES: Group = Group {
             "        || path.is_empty() && false;",
         ),
         (
-            "http",
-            "if !http::is_secure(&url) || !client.may_be_sent_to(&url)",
-            "if !client.may_be_sent_to(&url)",
-        ),
-        (
-            "a foreign origin",
-            "if !http::is_secure(&url) || !client.may_be_sent_to(&url)",
-            "if !http::is_secure(&url)",
+            "a URL of a foreign origin",
+            "        check_allowed(client, &url, \"the request goes to\")?;\n",
+            "",
         ),
         (
             "a user name or password in a URL",
-            " || has_credentials(&url) {",
-            " {",
+            "if !url.username().is_empty() || url.password().is_some() {",
+            "if false {",
+        ),
+        (
+            "a foreign origin",
+            "if http::is_secure(url) && client.may_be_sent_to(url) {",
+            "if http::is_secure(url) {",
         ),
         (
             "a path that climbs out",
@@ -531,8 +723,13 @@ const LOGIN: Group = Group {
         ),
         (
             "a client registered anew with another issuer",
-            "if flow.issuer != issuer {",
+            "if flow.issuer.as_deref() != issuer {",
             "if false {",
+        ),
+        (
+            "an ID token of another tenant than the one that answered",
+            ".is_some_and(|iss| Some(iss) != issuer && iss != claims.issuer())",
+            ".is_some_and(|iss| Some(iss) != issuer && iss.is_empty())",
         ),
         (
             "the nonce of the login",
@@ -562,6 +759,58 @@ const LOGIN: Group = Group {
     ],
 };
 
+/// Back-channel logout.
+const BACKCHANNEL: Group = Group {
+    file: "core/src/session/backchannel.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a logout token that was used before",
+            "if !ready.first_time(USED, &id, life).await? {",
+            "if !ready.first_time(USED, &id, life).await? && token.id.is_empty() {",
+        ),
+        (
+            "the session that is named, and no other",
+            "        (Some(sid), subject) => Whose::Session { sid, subject },",
+            "        (Some(_), Some(subject)) => Whose::Subject(subject),\n        (Some(sid), subject) => Whose::Session { sid, subject },",
+        ),
+        (
+            "a logout that comes before its login is kept",
+            "    ready.mark(&state, &token.issuer, &whose).await?;\n",
+            "",
+        ),
+    ],
+};
+
+/// Front-channel logout.
+const FRONTCHANNEL: Group = Group {
+    file: "core/src/session/frontchannel.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a frame of another issuer",
+            "if !rule.is_some_and(|rule| rule.covers(issuer.expose())) {",
+            "if rule.is_none() {",
+        ),
+        (
+            "a frame that goes by the cookie alone",
+            "[None, None] if state.resolved.frontchannel_by_cookie => {",
+            "[None, None] => {",
+        ),
+    ],
+};
+
+/// How sessions end.
+const ENDING: Group = Group {
+    file: "core/src/session/ending.rs",
+    part: Part::Login,
+    checks: &[(
+        "a grant that outlives the provider's session",
+        "            is_bound(state, payload)\n                && ",
+        "            ",
+    )],
+};
+
 /// The session and its cookie.
 const SESSION: Group = Group {
     file: "core/src/session.rs",
@@ -576,6 +825,16 @@ const SESSION: Group = Group {
             "an account connected to somebody else",
             "Some(connect) if signed_in.is_some_and(|session| session.owner == *connect) => connect,",
             "Some(connect) if signed_in.is_some() || !connect.is_empty() => connect,",
+        ),
+        (
+            "a session that a login replaces",
+            "            self.end_replaced(ready, before).await;\n",
+            "            let _ = before;\n",
+        ),
+        (
+            "a login whose session the provider has ended",
+            "        self.refuse_if_ended(ready, login, &key, Some(&session.key))\n            .await?;\n",
+            "",
         ),
         (
             "a post without the page's token",
