@@ -497,7 +497,7 @@ impl Call<'_> {
             self.state.resolved.placement
         };
         match placement {
-            Placement::Query => {
+            Placement::DangerouslyInQuery => {
                 request
                     .url_mut()
                     .query_pairs_mut()

@@ -115,8 +115,9 @@ pub enum Placement {
     Header,
     /// As the form parameter `access_token`; for form bodies only.
     Body,
-    /// As the query parameter `access_token`: it shows in logs, and is for APIs that take nothing else.
-    Query,
+    /// As the query parameter `access_token`, for an API that takes nothing else. Dangerous: addresses stand in logs, histories
+    /// and `Referer` headers, and RFC 9700 section 4.3.2 forbids it.
+    DangerouslyInQuery,
 }
 
 impl ResponseMode {

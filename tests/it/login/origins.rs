@@ -1,7 +1,8 @@
 //! Tokens never reach another origin, however it is spelled and whoever names it.
 
 use tokenkeep::{
-    ErrorCode, Grant, Hook, MemoryStore, OAuth, OAuthBuilder, Phase, Registration, Token, TokenKey,
+    ErrorCode, Grant, Hook, MemoryStore, OAuth, OAuthBuilder, Phase, Placement, Registration,
+    Token, TokenKey,
 };
 use tokenkeep_testing::{Replies, Reply};
 use tokio::{io::AsyncReadExt, net::TcpListener};
@@ -100,6 +101,13 @@ const UNREADABLE: &[&str] = &[
 
 /// Nothing is sent but what the list answers.
 fn builder(replies: &Replies) -> OAuthBuilder {
+    builder_with(replies, |registration| registration)
+}
+
+fn builder_with(
+    replies: &Replies,
+    more: impl FnOnce(Registration) -> Registration,
+) -> OAuthBuilder {
     let op = Registration::oauth2(
         "op",
         "https://op.example/authorize",
@@ -113,7 +121,7 @@ fn builder(replies: &Replies) -> OAuthBuilder {
     .revocation_url("https://op.example/revoke");
     OAuth::builder()
         .store(MemoryStore::new())
-        .register(op)
+        .register(more(op))
         .transport(replies.clone())
 }
 
@@ -438,4 +446,27 @@ async fn nobody_who_listens_elsewhere_hears_anything() {
         "",
         "the first to come was the test itself"
     );
+}
+
+#[tokio::test]
+async fn a_token_stands_in_no_address_unless_the_registration_says_so_by_a_dangerous_name() {
+    for placement in [
+        None,
+        Some(Placement::Header),
+        Some(Placement::DangerouslyInQuery),
+    ] {
+        let replies = Replies::new().on("GET", "/v1/me", Reply::json(serde_json::json!({})));
+        let oauth = builder_with(&replies, |op| match placement {
+            None => op,
+            Some(placement) => op.token_placement(placement),
+        });
+        let oauth = oauth.build().unwrap();
+        adopted(&oauth).await.get("me").await.unwrap();
+        let [sent] = &replies.requests()[..] else {
+            panic!("{replies:?}");
+        };
+        let in_query = placement == Some(Placement::DangerouslyInQuery);
+        assert_eq!(sent.url.as_str().contains("the-token"), in_query);
+        assert_eq!(sent.headers.contains_key("authorization"), !in_query);
+    }
 }

@@ -482,3 +482,31 @@ async fn cookies_of_others_do_not_stand_in_a_logins_way() {
         assert_eq!(answer.status(), 200, "{before:?}");
     }
 }
+
+#[tokio::test]
+async fn whatever_host_a_request_names_addresses_are_those_of_base_url() {
+    let app = App::with(|routes| routes).await;
+    let http = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .unwrap();
+    let mut request = http.get(app.at("/login/op"));
+    for name in ["host", "x-forwarded-host", "x-original-host", "x-host"] {
+        request = request.header(name, "evil.example");
+    }
+    let request = request
+        .header("forwarded", "host=evil.example;proto=https")
+        .header("x-forwarded-proto", "https");
+    let answer = soon(request.send()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    let said = format!("{:?}", answer.headers());
+    assert!(!said.contains("evil"), "{said}");
+    let to: url::Url = answer.headers()[header::LOCATION]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let redirect_uri = to.query_pairs().find(|(name, _)| name == "redirect_uri");
+    assert_eq!(redirect_uri.unwrap().1, app.at("/callback/op"));
+}

@@ -175,7 +175,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         None => None,
         Some("header") => Some(Placement::Header),
         Some("body") => Some(Placement::Body),
-        Some("query" | "uri") => Some(Placement::Query),
+        Some("query" | "uri") => Some(Placement::DangerouslyInQuery),
         Some(_) => {
             return Err(invalid(
                 "CLIENT_KWARGS.token_placement is not header, body or query",

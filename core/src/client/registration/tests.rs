@@ -75,7 +75,7 @@ fn everything_can_come_from_the_settings() {
     assert_eq!(op.prompt.as_deref(), Some("login"));
     assert_eq!(op.nonce, Some(Secret::new("n")));
     assert_eq!(op.login_hint.as_deref(), Some("h"));
-    assert_eq!(op.placement, Placement::Query);
+    assert_eq!(op.placement, Placement::DangerouslyInQuery);
     assert_eq!(op.leeway, Some(Duration::from_secs(30)));
     assert_eq!(op.timeout, Some(Duration::from_secs(5)));
     assert_eq!(op.profile.reuse, Reuse::BothValid);
