@@ -23,6 +23,8 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 /// Whose sessions end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogoutToken {
+    /// Who says so.
+    pub(crate) issuer: String,
     /// All sessions of this user; with a `sid`, only that one.
     pub(crate) subject: Option<String>,
     /// The provider's session.
@@ -103,7 +105,7 @@ impl Claims {
         if self.has_nonce {
             return Err(invalid("it has a nonce, which only ID tokens may have"));
         }
-        self.check_parties(rules)?;
+        let issuer = self.check_parties(rules)?.to_owned();
         let over_at = self.check_times(rules.leeway, now)?;
         let id = self.id.filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| missing("jti"))?;
@@ -118,6 +120,7 @@ impl Claims {
             ));
         }
         Ok(LogoutToken {
+            issuer,
             subject,
             sid,
             id,
@@ -125,8 +128,8 @@ impl Claims {
         })
     }
 
-    /// `iss` and `aud`, as in an ID token.
-    fn check_parties(&self, rules: &IdTokenRules) -> Result<()> {
+    /// `iss` and `aud`, as in an ID token. Answers the issuer.
+    fn check_parties(&self, rules: &IdTokenRules) -> Result<&str> {
         let issuer = self.issuer.as_deref().ok_or_else(|| missing("iss"))?;
         if !rules.issuer.accepts(issuer) {
             return Err(invalid(&format!(
@@ -149,7 +152,7 @@ impl Claims {
                 "it has an audience that is not trusted, and no azp; trust_audience() of the registration trusts one",
             ));
         }
-        Ok(())
+        Ok(issuer)
     }
 
     /// `exp`, `iat` and `nbf`. Answers when the token is over.

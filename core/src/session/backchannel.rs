@@ -1,7 +1,7 @@
 //! Back-channel logout: the provider itself says that a session ended (OpenID Connect Back-Channel Logout 1.0).
 
 use super::{
-    ending::{EndedByProvider, Whose},
+    ending::{EndedByProvider, Of, Whose},
     form,
     marks::name_of,
 };
@@ -65,7 +65,7 @@ impl Client {
         let rules = state.id_token_rules().await?;
         let clock = ready.clock().as_ref();
         let token = validate_logout_token(raw.expose(), state.keys()?, &rules, clock).await?;
-        let id = name_of(&[self.name(), &state.binding().await?.issuer, &token.id]);
+        let id = name_of(&[self.name(), &token.issuer, &token.id]);
         // Kept a second longer than it is looked at: stores count in seconds.
         let life = token.over_at.since(clock.now()) + std::time::Duration::from_secs(1);
         if !ready.first_time(USED, &id, life).await? {
@@ -104,9 +104,13 @@ async fn end(oauth: &OAuth, client: &str, id: &str, token: LogoutToken) -> Resul
 
 async fn end_whose(ready: &Ready, client: &str, token: LogoutToken) -> Result<EndedByProvider> {
     let state = ready.client_state(client).await?;
-    let whose = match (token.sid, token.subject) {
-        (Some(sid), subject) => Whose::Session { sid, subject },
-        (None, subject) => Whose::Subject(subject.unwrap_or_default()),
+    let of = match (token.sid, token.subject) {
+        (Some(sid), subject) => Of::Session { sid, subject },
+        (None, subject) => Of::Subject(subject.unwrap_or_default()),
+    };
+    let whose = Whose {
+        issuer: token.issuer,
+        of,
     };
     ready.mark(&state, &whose).await?;
     ready.end_by_provider(&state, &whose).await
