@@ -110,7 +110,7 @@ impl Claims {
         if self.has_nonce {
             return Err(invalid("has a nonce, which only ID tokens may have"));
         }
-        self.check_parties(signed, rules)?;
+        let issuer = self.check_parties(signed, rules)?.to_owned();
         let over_at = self.check_times(rules.leeway, now)?;
         let id = self.id.filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| missing("jti"))?;
@@ -125,8 +125,7 @@ impl Claims {
             ));
         }
         Ok(LogoutToken {
-            // It was looked at with the parties.
-            issuer: self.issuer.unwrap_or_default(),
+            issuer,
             subject,
             sid,
             id,
@@ -134,8 +133,8 @@ impl Claims {
         })
     }
 
-    /// `iss`, `aud` and `azp`, as in an ID token.
-    fn check_parties(&self, signed: &Signed, rules: &IdTokenRules) -> Result<()> {
+    /// `iss`, `aud` and `azp`, as in an ID token. Answers the issuer.
+    fn check_parties(&self, signed: &Signed, rules: &IdTokenRules) -> Result<&str> {
         let issuer = self.issuer.as_deref().ok_or_else(|| missing("iss"))?;
         let (tenant, key_issuer) = (self.tenant.as_deref(), signed.key_issuer.as_deref());
         rules
@@ -156,7 +155,7 @@ impl Claims {
                 "has an audience that is not trusted; trust_audience() of the registration trusts one",
             ));
         }
-        Ok(())
+        Ok(issuer)
     }
 
     /// `exp`, `iat` and `nbf`. Answers when the token is over.

@@ -1,7 +1,7 @@
 //! Back-channel logout: the provider itself says that a session ended (OpenID Connect Back-Channel Logout 1.0).
 
 use super::{
-    ending::{EndedByProvider, Whose},
+    ending::{EndedByProvider, Of, Whose},
     form,
     marks::name_of,
 };
@@ -104,10 +104,14 @@ async fn end(oauth: &OAuth, client: &str, id: &str, token: LogoutToken) -> Resul
 
 async fn end_whose(ready: &Ready, client: &str, token: LogoutToken) -> Result<EndedByProvider> {
     let state = ready.client_state(client).await?;
-    let whose = match (token.sid, token.subject) {
-        (Some(sid), subject) => Whose::Session { sid, subject },
-        (None, subject) => Whose::Subject(subject.unwrap_or_default()),
+    let of = match (token.sid, token.subject) {
+        (Some(sid), subject) => Of::Session { sid, subject },
+        (None, subject) => Of::Subject(subject.unwrap_or_default()),
     };
-    ready.mark(&state, &token.issuer, &whose).await?;
-    ready.end_by_provider(&state, &token.issuer, &whose).await
+    let whose = Whose {
+        issuer: token.issuer,
+        of,
+    };
+    ready.mark(&state, &whose).await?;
+    ready.end_by_provider(&state, &whose).await
 }

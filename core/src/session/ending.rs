@@ -25,9 +25,16 @@ pub struct EndedByProvider {
     pub grants: usize,
 }
 
-/// Whose sessions the provider ended.
+/// Whose sessions a provider ended.
 #[derive(Clone, Debug)]
-pub(super) enum Whose {
+pub(super) struct Whose {
+    pub(super) issuer: String,
+    pub(super) of: Of,
+}
+
+/// One of an issuer's sessions, or all of a user's.
+#[derive(Clone, Debug)]
+pub(super) enum Of {
     /// That of the provider's session `sid`, of this user if one is named.
     Session {
         sid: String,
@@ -131,20 +138,19 @@ impl Ready {
     pub(super) async fn end_by_provider(
         &self,
         state: &ClientState,
-        issuer: &str,
         whose: &Whose,
     ) -> Result<EndedByProvider> {
         let mut query = TokenQuery {
             client: Some(state.name().to_owned()),
-            issuer: Some(issuer.to_owned()),
+            issuer: Some(whose.issuer.clone()),
             ..TokenQuery::default()
         };
-        match whose {
-            Whose::Session { sid, subject } => {
+        match &whose.of {
+            Of::Session { sid, subject } => {
                 query.sid = Some(sid.clone());
                 query.subject.clone_from(subject);
             }
-            Whose::Subject(subject) => query.subject = Some(subject.clone()),
+            Of::Subject(subject) => query.subject = Some(subject.clone()),
         }
         let (mut ended, mut failed) = (EndedByProvider::default(), None);
         let mut page = Page::first(PAGE);

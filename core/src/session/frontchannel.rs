@@ -3,7 +3,7 @@
 
 use super::{
     COOKIE,
-    ending::{EndedByProvider, Whose},
+    ending::{EndedByProvider, Of, Whose},
     form,
 };
 use crate::{BrowserCookies, Client, Cookie, Error, ErrorCode, LogoutCause, Phase, Result};
@@ -78,13 +78,14 @@ impl Client {
                 "sid is not 1 to 255 bytes without control characters",
             ));
         }
-        let whose = Whose::Session {
-            sid: sid_text.to_owned(),
-            subject: None,
+        let whose = Whose {
+            issuer: issuer.expose().to_owned(),
+            of: Of::Session {
+                sid: sid_text.to_owned(),
+                subject: None,
+            },
         };
-        let ended = ready
-            .end_by_provider(&state, issuer.expose(), &whose)
-            .await?;
+        let ended = ready.end_by_provider(&state, &whose).await?;
         Ok(FrontchannelLogout {
             ended,
             cookies: Vec::new(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::ending::Whose;
+use super::ending::{Of, Whose};
 use crate::{
     Error, ErrorCode, Login, LogoutCause, OAuth, Phase, Result, Timestamp, TokenKey,
     client::ClientState, registry::Ready,
@@ -27,26 +27,21 @@ pub(super) fn name_of(parts: &[&str]) -> String {
 }
 
 /// Where the mark of a logout stands.
-fn place(state: &ClientState, issuer: &str, whose: &Whose) -> String {
-    let (kind, of) = match whose {
-        Whose::Session { sid, .. } => ("sid", sid),
-        Whose::Subject(subject) => ("sub", subject),
+fn place(state: &ClientState, whose: &Whose) -> String {
+    let (kind, of) = match &whose.of {
+        Of::Session { sid, .. } => ("sid", sid),
+        Of::Subject(subject) => ("sub", subject),
     };
-    name_of(&[state.name(), issuer, kind, of])
+    name_of(&[state.name(), &whose.issuer, kind, of])
 }
 
 impl Ready {
     /// Remembers a logout, where the store can.
-    pub(super) async fn mark(
-        &self,
-        state: &ClientState,
-        issuer: &str,
-        whose: &Whose,
-    ) -> Result<()> {
+    pub(super) async fn mark(&self, state: &ClientState, whose: &Whose) -> Result<()> {
         if !self.keeper().store().capabilities().once {
             return Ok(());
         }
-        let place = place(state, issuer, whose);
+        let place = place(state, whose);
         let now = self.clock().now();
         if !self.put_mark(&place, now).await? {
             // An older one is not long enough there, and says too early a time.
@@ -101,24 +96,28 @@ impl OAuth {
             return Ok(());
         }
         let state = ready.client_state(&login.client).await?;
-        let of_session = claims.sid().map(|sid| Whose::Session {
-            sid: sid.to_owned(),
-            subject: None,
+        let whose = |of| Whose {
+            issuer: login.issuer.clone(),
+            of,
+        };
+        let of_session = claims.sid().map(|sid| {
+            whose(Of::Session {
+                sid: sid.to_owned(),
+                subject: None,
+            })
         });
-        let of_subject = Whose::Subject(claims.subject().to_owned());
+        let of_subject = whose(Of::Subject(claims.subject().to_owned()));
         // A login that began later belongs to another session, whatever name a provider gives it. The clocks of two processes
         // may differ; but whoever comes back at once is not to be kept out by the logout of all their sessions.
         let began_before = async |whose: &Whose, skew: Duration| {
-            let at = ready
-                .marked_at(&place(&state, &login.issuer, whose))
-                .await?;
+            let at = ready.marked_at(&place(&state, whose)).await?;
             Ok::<_, Error>(at.is_some_and(|at| login.started_at <= at + skew))
         };
         if let Some(whose) = &of_session
             && began_before(whose, state.resolved.clock_leeway).await?
         {
             // Another login may have looked while the mark was in our hands: what it began ends here too.
-            ready.end_by_provider(&state, &login.issuer, whose).await?;
+            ready.end_by_provider(&state, whose).await?;
         } else if !began_before(&of_subject, Duration::ZERO).await? {
             return Ok(());
         }

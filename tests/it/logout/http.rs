@@ -281,3 +281,19 @@ async fn a_provider_tells_its_clients_while_it_answers_the_logout() {
     assert_eq!(fourth.get(&app.at("/me")).await.unwrap().status, 401);
     assert!(app.oauth.client(CLIENT).is_ok());
 }
+
+#[tokio::test]
+async fn a_logout_leads_home_while_the_provider_cannot_be_asked() {
+    let app = App::with(|routes| routes.after_logout("/?bye")).await;
+    let (browser, _) = signed_in(&app).await;
+    // As in a process that has not spoken to the provider yet.
+    app.oauth.replace(app.world.registration()).unwrap();
+    let faults = app.world.provider.faults();
+    faults.on(Endpoint::Discovery, Fault::ServerError(503));
+    let csrf = browser.get(&app.at("/logout")).await.unwrap().json()["csrf"].clone();
+    let csrf = [("csrf", csrf.as_str().unwrap())];
+    let left = browser.post_form(&app.at("/logout"), &csrf).await.unwrap();
+    assert_eq!((left.status, left.header("location")), (303, Some("/?bye")));
+    assert!(header(&left, "set-cookie").contains("Max-Age=0"));
+    assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 401);
+}

@@ -45,6 +45,7 @@ fn changed(members: Value) -> Result<LogoutToken, String> {
 #[test]
 fn a_token_that_passes_says_whose_sessions_end() {
     let passed = changed(json!({})).unwrap();
+    assert_eq!(passed.issuer, ISSUER);
     assert_eq!(passed.subject.as_deref(), Some("248289761001"));
     assert_eq!(
         passed.sid.as_deref(),
