@@ -109,6 +109,29 @@ fn the_issuer_is_compared_exactly() {
     }
 }
 
+/// Nobody's issuer has a place to fill in it, unless a registration says so.
+#[test]
+fn a_template_is_an_issuer_only_where_it_was_named() {
+    const TEMPLATE: &str = "https://login.example/{tenantid}/v2.0";
+    let template = with(document(), json!({"issuer": TEMPLATE}));
+    let found = parse(&template, Some(TEMPLATE)).unwrap();
+    assert_eq!(found.issuer, TEMPLATE);
+    let text = template.to_string();
+    let at = |url: &str| ProviderMetadata::parse_from(text.as_bytes(), &url.parse().unwrap());
+    for outcome in [
+        parse(&template, None),
+        parse(&template, Some(ISSUER)),
+        at("https://login.example/metadata"),
+        at("https://login.example/common/v2.0/.well-known/openid-configuration"),
+        // Spelled so in the address, it is still nobody's.
+        at("https://login.example/{tenantid}/v2.0/.well-known/openid-configuration"),
+    ] {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::IssuerMismatch);
+        assert!(error.message().contains("issuer_template"), "{error}");
+    }
+}
+
 #[test]
 fn every_endpoint_is_https() {
     let endpoints = [
@@ -140,6 +163,8 @@ fn every_endpoint_is_https() {
             (json!("https://"), false),
             (json!("https://login.example/x#y"), false),
             (json!("https://user:password@login.example/x"), false),
+            (json!("https://user@login.example/x"), false),
+            (json!("https://:password@login.example/x"), false),
             (json!(7), false),
             (json!({}), false),
         ] {
