@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokenkeep::{Action, ErrorCode, OAuth, Phase, Registration, Token, TokenKey, Upkeep};
+use tokenkeep::{Action, ErrorCode, Grant, OAuth, Phase, Registration, Token, TokenKey, Upkeep};
 use tokenkeep_testing::{Replies, Reply};
 
 use crate::world::{BASE, CALLBACK, CLIENT, World, alice, refused, soon};
@@ -309,6 +309,11 @@ async fn application(world: &World, replies: &Replies) -> OAuth {
         .unwrap()
 }
 
+/// The grant of the line's own owner.
+fn of(oauth: &OAuth, what: &str) -> Grant {
+    oauth.client(CLIENT).unwrap().owner(what)
+}
+
 async fn log_in(oauth: &OAuth) -> tokenkeep::Result<tokenkeep::Login> {
     let client = oauth.client(CLIENT).unwrap();
     let redirect = client.authorize_redirect(CALLBACK).await.unwrap();
@@ -320,8 +325,8 @@ async fn log_in(oauth: &OAuth) -> tokenkeep::Result<tokenkeep::Login> {
 
 #[tokio::test]
 async fn at_login_each_line_is_read_as_the_list_says() {
+    let world = World::new().await;
     for line in liberal().into_iter().chain(strict()) {
-        let world = World::new().await;
         let replies = Replies::new().on("POST", TOKEN, line.reply);
         let oauth = application(&world, &replies).await;
         let login = log_in(&oauth).await;
@@ -340,7 +345,10 @@ async fn at_login_each_line_is_read_as_the_list_says() {
         match login {
             Ok(login) => {
                 assert_eq!(login.token.access_token().expose(), "at-2", "{what}");
-                oauth.keep_login(&login, "alice", None).await.unwrap();
+                // Neither an expiry of the provider's clock nor a negative life makes it old.
+                let until = login.token.expires_at();
+                assert!(until.is_none_or(|until| until > world.now()), "{what}");
+                oauth.keep_login(&login, what, None).await.unwrap();
             }
             Err(error) => {
                 assert_eq!(error.code(), ErrorCode::ProviderError, "{what}");
@@ -352,7 +360,7 @@ async fn at_login_each_line_is_read_as_the_list_says() {
                         "{what}: {error:#?}"
                     );
                 }
-                refused(alice(&oauth).token().await, ErrorCode::LoginRequired);
+                refused(of(&oauth, what).token().await, ErrorCode::LoginRequired);
             }
         }
     }
@@ -367,8 +375,8 @@ fn spent(replies: &Replies) -> Vec<String> {
 
 #[tokio::test]
 async fn at_a_refresh_each_line_leaves_the_right_refresh_token_in_the_store() {
+    let world = World::new().await;
     for line in liberal().into_iter().chain(strict()) {
-        let world = World::new().await;
         let good = r#"{"access_token":"at-3","token_type":"bearer"}"#;
         let replies = Replies::new().on("POST", TOKEN, line.reply).on(
             "POST",
@@ -381,11 +389,11 @@ async fn at_a_refresh_each_line_leaves_the_right_refresh_token_in_the_store() {
         let old = old
             .expires_at(world.now() + Duration::from_secs(3600))
             .build();
-        let key = TokenKey::new(CLIENT, "alice").unwrap();
+        let key = TokenKey::new(CLIENT, what).unwrap();
         oauth.adopt(key, old.unwrap()).await.unwrap();
-        let refresh = soon(alice(&oauth).refresh()).await;
+        let refresh = soon(of(&oauth, what).refresh()).await;
         let another = application(&world, &replies).await;
-        let kept = alice(&another).token().await.unwrap();
+        let kept = of(&another, what).token().await.unwrap();
         let expected = match line.refresh {
             Refused => {
                 let error = refused(refresh, ErrorCode::ProviderError);
@@ -412,7 +420,7 @@ async fn at_a_refresh_each_line_leaves_the_right_refresh_token_in_the_store() {
                 if counts == Next { "rt-2" } else { "rt-1" }
             }
         };
-        soon(alice(&another).refresh()).await.unwrap();
+        soon(of(&another, what).refresh()).await.unwrap();
         assert_eq!(spent(&replies), ["rt-1", expected], "{what}");
     }
 }
