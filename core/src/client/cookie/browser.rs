@@ -4,20 +4,26 @@ use std::fmt;
 
 use crate::Secret;
 
-/// The cookies that a browser sent (RFC 6265 section 4.2), at most 100 of them. `Debug` shows names only.
+/// Part of the name of every cookie that is ours.
+const OURS: &str = "tokenkeep-";
+
+/// The cookies of ours that a browser sent (RFC 6265 section 4.2), at most 100 of them; those of others are passed over.
+/// `Debug` shows names only.
 #[derive(Clone, Default)]
 pub struct BrowserCookies(Vec<(String, Secret)>);
 
 impl BrowserCookies {
-    /// Reads the values of `Cookie` headers. What is no cookie is passed over.
+    /// Reads the values of `Cookie` headers. What is no cookie is passed over. Where a header is not UTF-8, because of some
+    /// other cookie in it, give it with the characters that cannot be read replaced.
     #[must_use]
     pub fn parse<'a>(headers: impl IntoIterator<Item = &'a str>) -> Self {
         let pairs = headers.into_iter().flat_map(|header| header.split(';'));
         Self(
             pairs
-                // No other blanks: a browser lets any host of the domain set a cookie whose name begins with U+2003, and
-                // without it that name could be one of ours, whose `__Host-` the browser has not seen.
+                // Blanks alone: to browsers another kind of space belongs to a name, and with one in front of it a name
+                // escapes the rules for `__Host-`.
                 .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
+                .filter(|(name, _)| name.contains(OURS))
                 .map(|(name, value)| (name.to_owned(), Secret::from(value.trim_matches('"'))))
                 .take(100)
                 .collect(),
@@ -54,10 +60,10 @@ mod tests {
     #[test]
     fn only_blanks_of_the_header_are_taken_off_a_name() {
         let cookies = BrowserCookies::parse([
-            "a=1;\t__Host-s=own ;\u{2003}__Host-s=planted; \u{a0}__Host-s=planted;b",
-            "\u{b}__Host-s=planted; __Host-s=\"quoted\"",
+            "a=1;\t__Host-tokenkeep-s=own ;\u{2003}__Host-tokenkeep-s=planted; \u{a0}__Host-tokenkeep-s=planted;b",
+            "\u{b}__Host-tokenkeep-s=planted; __Host-tokenkeep-s=\"quoted\"",
         ]);
-        let values: Vec<_> = cookies.values("__Host-s").collect();
+        let values: Vec<_> = cookies.values("__Host-tokenkeep-s").collect();
         assert_eq!(values, ["own", "quoted"]);
     }
 }
