@@ -7,7 +7,7 @@ use std::time::Duration;
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
-use super::{BrowserCookies, CallbackParams, Client, Flow, Redirect};
+use super::{BrowserCookies, CallbackParams, Client, Flow, Redirect, ResponseMode};
 use crate::{Error, ErrorCode, Phase, Result};
 
 /// How long the browser may take to come again. It only follows a redirect.
@@ -25,10 +25,10 @@ const MEMBERS: [&str; 6] = [
 ];
 
 impl Client {
-    /// For an answer that was posted (`form_post`) from a browser that sent no session: where the browser comes again, now
-    /// with its session, if the answer belongs to a login that [connects](crate::AuthorizeRedirect::connect) an account. None
+    /// For an answer from a browser that sent no session: where the browser comes again, now with its session, if the answer
+    /// was posted (`form_post`) and belongs to a login that [connects](crate::AuthorizeRedirect::connect) an account. None
     /// for every other answer, which goes to [`authorize_access_token`](Self::authorize_access_token) at once; that also
-    /// takes the second request. `posted` is the body of the form, `redirect_uri` as there.
+    /// takes the second request. `encoded` is the body of the form or the query, `redirect_uri` as there.
     ///
     /// # Errors
     /// `invalid_parameter` for an answer that cannot be read, or is too large for a cookie (about 2 KB); those of loading the
@@ -38,12 +38,15 @@ impl Client {
     /// Dropping the future changes nothing.
     pub async fn hold_answer(
         &self,
-        posted: impl AsRef<[u8]> + Send,
+        encoded: impl AsRef<[u8]> + Send,
         cookies: &BrowserCookies,
         redirect_uri: Option<&str>,
     ) -> Result<Option<Redirect>> {
         let named = |error: Error| error.with_client(self.name());
-        let params = CallbackParams::parse(&posted).map_err(named)?;
+        let params = CallbackParams::parse(&encoded).map_err(named)?;
+        if params.is_state_alone() {
+            return Ok(None);
+        }
         let oauth = self.oauth()?;
         let state = self.state().await?;
         let redirect_uri = redirect_uri.or(state.resolved.redirect_uri.as_deref());
@@ -58,7 +61,7 @@ impl Client {
         let Some(flow) = open
             .ok()
             .map(|open| open.flow)
-            .filter(|flow| flow.connect.is_some())
+            .filter(|flow| flow.connect.is_some() && flow.response_mode == ResponseMode::FormPost)
         else {
             return Ok(None);
         };
@@ -71,7 +74,7 @@ impl Client {
         })?;
         url.query_pairs_mut()
             .append_pair("state", flow.state.expose());
-        let members = form_urlencoded::parse(posted.as_ref())
+        let members = form_urlencoded::parse(encoded.as_ref())
             .filter(|(name, _)| MEMBERS.contains(&name.as_ref()));
         let answer = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(members)

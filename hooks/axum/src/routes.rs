@@ -263,12 +263,16 @@ impl Routes {
 
     /// Lets a posted answer wait where it adds a grant and the session did not come along: the browser brings that when it
     /// follows the redirect.
-    async fn hold(&self, name: &str, body: &[u8], headers: &HeaderMap) -> Result<Option<Response>> {
-        let client = self.oauth.client(name)?;
+    async fn hold(
+        &self,
+        client: &Client,
+        encoded: &[u8],
+        headers: &HeaderMap,
+    ) -> Result<Option<Response>> {
         let cookies = browser_cookies(headers);
-        let redirect_uri = self.redirect_uri(&client).await?;
+        let redirect_uri = self.redirect_uri(client).await?;
         let held = client
-            .hold_answer(body, &cookies, Some(&redirect_uri))
+            .hold_answer(encoded, &cookies, Some(&redirect_uri))
             .await?;
         match held {
             Some(held) if self.oauth.session(&cookies).await?.is_none() => {
@@ -281,6 +285,9 @@ impl Routes {
 
     async fn finish(&self, name: &str, encoded: &[u8], headers: &HeaderMap) -> Result<Response> {
         let client = self.oauth.client(name)?;
+        if let Some(again) = self.hold(&client, encoded, headers).await? {
+            return Ok(again);
+        }
         let params = CallbackParams::parse(encoded).map_err(|error| error.with_client(name))?;
         let cookies = browser_cookies(headers);
         let redirect_uri = self.redirect_uri(&client).await?;
@@ -463,13 +470,10 @@ async fn callback_form(
             "the posted answer is not application/x-www-form-urlencoded, as form_post is",
         ));
     }
-    let work = async {
-        match routes.hold(&client, &body, &headers).await? {
-            Some(again) => Ok(again),
-            None => routes.finish(&client, &body, &headers).await,
-        }
-    };
-    work.await.map_err(|error: Error| error.answering(&headers))
+    routes
+        .finish(&client, &body, &headers)
+        .await
+        .map_err(|error| error.answering(&headers))
 }
 
 async fn callback_by_another_method(
