@@ -138,7 +138,10 @@ async fn a_provider_that_is_away_or_does_not_answer_keeps_nobody_signed_in() {
         ] {
             let kept = world.log_in(&first, "alice").await;
             // A process that knows nothing of the provider yet.
-            let (oauth, _) = world.second().await;
+            let store = world.another_store().await;
+            // Its requests may take longer than anybody waits.
+            let patient = world.registration().timeout(Duration::from_secs(3600));
+            let oauth = world.bare(&store).register(patient).build().unwrap();
             let session = oauth
                 .session(&cookies(&kept.cookies))
                 .await
