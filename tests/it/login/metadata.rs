@@ -290,10 +290,15 @@ async fn where_only_an_address_is_known_a_new_issuer_ends_logins_and_grants_of_t
         .unwrap();
     // An address that does not say whose it is.
     let front = Provider::start().await.unwrap();
+    // Whose callbacks name no issuer, so that nothing else tells the two apart.
     let metadata = async |provider: &Provider| {
         let answer = reqwest::get(provider.metadata_url()).await.unwrap();
-        json_answer(&answer.json().await.unwrap())
+        let mut document: Value = answer.json().await.unwrap();
+        document["authorization_response_iss_parameter_supported"] = false.into();
+        json_answer(&document)
     };
+    let unnamed = Fault::MissingIssuerInCallback;
+    world.provider.faults().on(Endpoint::Authorize, unnamed);
     let (own, other) = (metadata(&world.provider).await, metadata(&evil).await);
     let own = front.faults().on(Endpoint::Jwks, own);
     let registration = Registration::new(CLIENT)

@@ -96,6 +96,10 @@ async fn a_grant_belongs_to_the_tenant_that_its_id_token_names() {
     assert_eq!(grant.get("me").await.unwrap().status(), 200);
     world.provider.faults().clear();
     issued_by(&world, ANOTHER, ANOTHER);
+    // Also while it cannot be verified: what it says of itself is enough to refuse it.
+    world.provider.rotate_keys();
+    let away = Fault::ServerError(503);
+    world.provider.faults().on(Endpoint::Jwks, away);
     refused(grant.refresh().await, ErrorCode::IdentityChanged);
 }
 
