@@ -208,7 +208,7 @@ async fn act_no_more_than_others(world: Arc<World>) {
         ("www.elsewhere.test", "not_signed_in"),
     ];
     for (host, refusal) in hosts {
-        for path in ["/logout", "/tokens/op/refresh", "/tokens/op/revoke"] {
+        for path in ["/logout", "/tokens/op/revoke"] {
             elsewhere.page("/form", &posting(world.demo.url(path).as_str(), ""));
             window.visit(&elsewhere.url(host, "/form")).await;
             let error = format!("[data-test=error][data-error={refusal}]");
