@@ -8,7 +8,7 @@ use serde::{
 };
 
 use super::{
-    Cached, IdTokenRules, KeySet,
+    Cached, IdTokenRules, KeySet, SigningAlgorithm,
     claims::LOGOUT_EVENT,
     id_token::is_unfit,
     json::{NumericDate, ObjectReader, OneOrMany, Text, read_object},
@@ -23,6 +23,8 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 /// Whose sessions end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogoutToken {
+    /// By which it is signed.
+    pub(crate) algorithm: SigningAlgorithm,
     /// Who says so.
     pub(crate) issuer: String,
     /// All sessions of this user; with a `sid`, only that one.
@@ -125,6 +127,7 @@ impl Claims {
             ));
         }
         Ok(LogoutToken {
+            algorithm: signed.algorithm,
             issuer,
             subject,
             sid,

@@ -46,7 +46,7 @@ pub(crate) use {
     loader::{Cached, Loaded},
     logout::{EndSession, end_session_url},
     logout_token::{LogoutToken, validate_logout_token},
-    peek::{peek, read_again},
+    peek::{algorithm_of, peek, read_again},
     rules::IdTokenRules,
     signed::MAX_LEN as MAX_ID_TOKEN,
     userinfo::{UserinfoAnswer, verified as verified_userinfo},

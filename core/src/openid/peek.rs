@@ -1,6 +1,11 @@
 //! Looking into an ID token without keys: for comparing a refreshed one with the grant that it must belong to.
 
-use super::{IdTokenClaims, claims::Payload, jws::Compact, signed::MAX_LEN};
+use super::{
+    IdTokenClaims, SigningAlgorithm,
+    claims::Payload,
+    jws::{Compact, Header},
+    signed::MAX_LEN,
+};
 
 /// What a token says of itself. Nothing of it is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +37,12 @@ fn payload_of(raw: &str) -> Option<String> {
         return None;
     }
     Compact::split(raw).ok()?.payload().ok()
+}
+
+/// The algorithm that a kept ID token was signed by.
+pub(crate) fn algorithm_of(raw: &str) -> Option<SigningAlgorithm> {
+    let header = Compact::split(raw).ok()?.header().ok()?;
+    SigningAlgorithm::from_name(&Header::read(&header)?.algorithm?)
 }
 
 /// The claims of a kept ID token, which were checked before it was kept.

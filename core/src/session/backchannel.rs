@@ -111,6 +111,7 @@ async fn end_whose(ready: &Ready, client: &str, token: LogoutToken) -> Result<En
     let whose = Whose {
         issuer: token.issuer,
         of,
+        algorithm: Some(token.algorithm),
     };
     ready.mark(&state, &whose).await?;
     ready.end_by_provider(&state, &whose).await

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::{
-    Error, ErrorCode, LogoutCause, Phase, Result, Slot, Target, TokenKey,
+    Error, ErrorCode, LogoutCause, Phase, Result, SigningAlgorithm, Slot, Target, TokenKey,
     client::ClientState,
+    openid::algorithm_of,
     registry::Ready,
     store::{Page, TokenQuery, TokenSummary},
     token::{GrantId, Payload, Record, State},
@@ -30,6 +31,8 @@ pub struct EndedByProvider {
 pub(super) struct Whose {
     pub(super) issuer: String,
     pub(super) of: Of,
+    /// By which the provider signed it, if it did.
+    pub(super) algorithm: Option<SigningAlgorithm>,
 }
 
 /// One of an issuer's sessions, or all of a user's.
@@ -42,6 +45,37 @@ pub(super) enum Of {
     },
     /// All of a user's.
     Subject(String),
+}
+
+impl Whose {
+    /// Is it known to be another of the provider's sessions? One whose ID token named none is not.
+    fn is_another_session(&self, found: &TokenSummary) -> bool {
+        match (&self.of, &found.record.index.sid) {
+            (Of::Session { sid, .. }, Some(other)) => sid != other,
+            _ => false,
+        }
+    }
+
+    /// A logout token is signed as the client's ID tokens are (OpenID Connect Back-Channel Logout section 2.6): as the one
+    /// that came with what it ends.
+    ///
+    /// # Errors
+    /// `invalid_logout_token`.
+    fn check_algorithm(&self, ended: Option<&Payload>) -> Result<()> {
+        let id_token = ended.and_then(|payload| payload.id_token.as_ref());
+        let of_id_token = id_token.and_then(|raw| algorithm_of(raw.expose()));
+        match (self.algorithm, of_id_token) {
+            (Some(algorithm), Some(other)) if algorithm != other => Err(Error::new(
+                ErrorCode::InvalidLogoutToken,
+                Phase::Logout,
+                format!(
+                    "the logout token is signed by {algorithm}, and the session's ID token by {other}: register the client at \
+                     the provider with one id_token_signed_response_alg"
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Ready {
@@ -146,10 +180,12 @@ impl Ready {
             ..TokenQuery::default()
         };
         match &whose.of {
-            Of::Session { sid, subject } => {
-                query.sid = Some(sid.clone());
-                query.subject.clone_from(subject);
-            }
+            // Not by `sid`: a session whose ID token named none may be the one.
+            Of::Session {
+                subject: Some(subject),
+                ..
+            } => query.subject = Some(subject.clone()),
+            Of::Session { sid, subject: None } => query.sid = Some(sid.clone()),
             Of::Subject(subject) => query.subject = Some(subject.clone()),
         }
         let (mut ended, mut failed) = (EndedByProvider::default(), None);
@@ -157,8 +193,11 @@ impl Ready {
         for _ in 0..PAGES {
             let found = self.keeper().find(&query, page).await?;
             for summary in found.items {
+                if whose.is_another_session(&summary) {
+                    continue;
+                }
                 let key = summary.key.clone();
-                if let Err(error) = self.end_found(state, summary, &mut ended).await {
+                if let Err(error) = self.end_found(state, whose, summary, &mut ended).await {
                     tracing::warn!(key = %key.mark(), %error, "what the provider ended could not be ended here");
                     failed.get_or_insert(error);
                 }
@@ -180,6 +219,7 @@ impl Ready {
     async fn end_found(
         &self,
         state: &ClientState,
+        whose: &Whose,
         found: TokenSummary,
         ended: &mut EndedByProvider,
     ) -> Result<()> {
@@ -188,6 +228,7 @@ impl Ready {
         if record.header.state == State::LoggedOut {
             return Ok(());
         }
+        whose.check_algorithm(record.payload())?;
         let grant_id = record.header.grant_id;
         if !key.is_account() {
             self.keeper()

@@ -84,6 +84,7 @@ impl Client {
                 sid: sid_text.to_owned(),
                 subject: None,
             },
+            algorithm: None,
         };
         let ended = ready.end_by_provider(&state, &whose).await?;
         Ok(FrontchannelLogout {

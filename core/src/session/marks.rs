@@ -99,6 +99,7 @@ impl OAuth {
         let whose = |of| Whose {
             issuer: login.issuer.clone(),
             of,
+            algorithm: None,
         };
         let of_session = claims.sid().map(|sid| {
             whose(Of::Session {

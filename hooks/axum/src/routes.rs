@@ -359,22 +359,13 @@ fn summary(login: &Login, owner: &str) -> Value {
     json!({
         "client": login.client,
         "owner": owner,
-        "claims": claims_of(login),
+        "claims": login.claims.as_ref().map(|claims| claims.to_value()),
         "userinfo": login.userinfo.as_ref().map(|userinfo| userinfo.to_value()),
         "scopes": login.scopes,
         "token_type": login.token.credential().token_type(),
         "expires_at": login.token.expires_at().map(core::Timestamp::as_secs),
         "refreshable": login.token.refresh_token().is_some(),
     })
-}
-
-/// The claims but for those that are for the protocol alone: the nonce was a secret of this login.
-fn claims_of(login: &Login) -> Option<Value> {
-    let mut claims = login.claims.as_ref()?.to_value();
-    if let Some(members) = claims.as_object_mut() {
-        members.retain(|name, _| !matches!(name.as_str(), "nonce" | "at_hash" | "c_hash"));
-    }
-    Some(claims)
 }
 
 /// One parameter of a query.

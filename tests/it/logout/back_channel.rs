@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenkeep::{ErrorCode, Login, LogoutCause, Phase, Token, TokenUpdate};
-use tokenkeep_testing::{Endpoint, Fault, LogoutToken, LogoutTokenFault, Provider};
+use tokenkeep_testing::{Endpoint, Fault, IdTokenFault, LogoutToken, LogoutTokenFault, Provider};
 
 use super::{form, is_in, sid, tell, token, until_out};
 use crate::{
@@ -280,15 +280,50 @@ async fn kept_id_token(world: &World, oauth: &tokenkeep::OAuth) -> String {
 }
 
 #[tokio::test]
-async fn any_asymmetric_algorithm_will_do_where_none_is_registered() {
+async fn a_logout_token_is_signed_as_the_id_token_of_what_it_ends() {
     let world = World::new().await;
     let oauth = world.oauth();
     let kept = world.log_in(&oauth, "alice").await;
-    let other = LogoutToken::of_session(sid(&kept)).fault(LogoutTokenFault::OtherAlgorithm);
-    assert_eq!(
-        tell(&oauth, &token(&world, &other)).await.unwrap().sessions,
-        1
-    );
+    for named in [
+        LogoutToken::of_session(sid(&kept)),
+        LogoutToken::of_subject("alice"),
+    ] {
+        let other = named.clone().fault(LogoutTokenFault::OtherAlgorithm);
+        let error = refused(
+            tell(&oauth, &token(&world, &other)).await,
+            ErrorCode::InvalidLogoutToken,
+        );
+        assert!(
+            error.message().contains("id_token_signed_response_alg"),
+            "{error}"
+        );
+        assert!(is_in(&oauth, &kept.cookies).await);
+    }
+    let named = token(&world, &LogoutToken::of_session(sid(&kept)));
+    assert_eq!(tell(&oauth, &named).await.unwrap().sessions, 1);
+}
+
+#[tokio::test]
+async fn a_session_whose_id_token_named_no_sid_is_found_by_its_user() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let without = IdTokenFault::Claim("sid".into(), serde_json::Value::Null);
+        let rule = world
+            .provider
+            .faults()
+            .on(Endpoint::Token, Fault::IdToken(without));
+        let nameless = world.log_in(&oauth, "alice").await;
+        rule.off();
+        let named = world.log_in(&oauth, "alice").await;
+        let bobs = world.log_in(&oauth, "bob").await;
+        let told = LogoutToken::of_session("a-session-of-the-provider").subject("alice");
+        let done = tell(&oauth, &token(world, &told)).await.unwrap();
+        assert_eq!(done.sessions, 1);
+        assert!(!is_in(&oauth, &nameless.cookies).await);
+        assert!(is_in(&oauth, &named.cookies).await, "it is another session");
+        assert!(is_in(&oauth, &bobs.cookies).await);
+    })
+    .await;
 }
 
 #[tokio::test]
