@@ -245,8 +245,7 @@ impl ReturnTo {
                  leave scheme and host out",
             )
         };
-        let plain = path.len() <= MAX_RETURN_TO
-            && path.starts_with('/')
+        let plain = path.starts_with('/')
             && !path.starts_with("//")
             // Browsers read a backslash as a slash, and skip tabs and line breaks.
             && !path.chars().any(|c| c == '\\' || c.is_control());

@@ -608,18 +608,13 @@ const CALLBACK: Group = Group {
         ),
         (
             "return-to: a very long path",
-            "let plain = path.len() <= MAX_RETURN_TO\n            && path",
-            "let plain = path",
+            "if !stays || path.len() > MAX_RETURN_TO {",
+            "if !stays {",
         ),
         (
             "return-to: what begins with no slash",
-            "            && path.starts_with('/')\n",
-            "",
-        ),
-        (
-            "return-to: another origin",
-            "let stays = url.origin() == base.origin() && !path.starts_with(\"//\");\n        if !stays || path.len() > MAX_RETURN_TO {",
-            "let stays = !path.starts_with(\"//\");\n        if !stays || path.len() > MAX_RETURN_TO {",
+            "let plain = path.starts_with('/')\n            && !path",
+            "let plain = !path",
         ),
         (
             "return-to: dots before two slashes",
@@ -771,12 +766,12 @@ const BACKCHANNEL: Group = Group {
         ),
         (
             "the session that is named, and no other",
-            "        (Some(sid), subject) => Whose::Session { sid, subject },",
-            "        (Some(_), Some(subject)) => Whose::Subject(subject),\n        (Some(sid), subject) => Whose::Session { sid, subject },",
+            "        (Some(sid), subject) => Of::Session { sid, subject },",
+            "        (Some(_), Some(subject)) => Of::Subject(subject),\n        (Some(sid), subject) => Of::Session { sid, subject },",
         ),
         (
             "a logout that comes before its login is kept",
-            "    ready.mark(&state, &token.issuer, &whose).await?;\n",
+            "    ready.mark(&state, &whose).await?;\n",
             "",
         ),
     ],
@@ -804,11 +799,23 @@ const FRONTCHANNEL: Group = Group {
 const ENDING: Group = Group {
     file: "core/src/session/ending.rs",
     part: Part::Login,
-    checks: &[(
-        "a grant that outlives the provider's session",
-        "            is_bound(state, payload)\n                && ",
-        "            ",
-    )],
+    checks: &[
+        (
+            "a logout token signed by another algorithm than the ID token",
+            "        whose.check_algorithm(record.payload())?;\n",
+            "",
+        ),
+        (
+            "another of the provider's sessions",
+            "(Of::Session { sid, .. }, Some(other)) => sid != other,",
+            "(Of::Session { sid, .. }, Some(other)) => sid != other && other.is_empty(),",
+        ),
+        (
+            "a grant that outlives the provider's session",
+            "            is_bound(state, payload)\n                && ",
+            "            ",
+        ),
+    ],
 };
 
 /// The session and its cookie.
