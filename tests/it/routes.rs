@@ -9,7 +9,7 @@ use axum::{Router, routing::get};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 use tokenkeep::{
-    Login, OAuth, Registration, ResponseMode,
+    ErrorCode, Login, OAuth, Registration, ResponseMode,
     axum::{Routes, SignedIn, SignedInForm, routes},
 };
 use tokenkeep_testing::{Browser, Page};
@@ -108,9 +108,14 @@ async fn routes_stand_under_their_prefix_and_the_application_names_the_owner() {
     let nobody = browser.get(&app.at("/auth/login/nobody")).await.unwrap();
     let (status, code, body) = error(&nobody);
     assert_eq!((status, code.as_str()), (404, "unknown_client"));
-    assert_eq!(
-        body["message"], "there is no client of this name",
-        "it names no others"
+    let message = body["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("there is no client of this name. "),
+        "{message}"
+    );
+    assert!(
+        message.ends_with(ErrorCode::UnknownClient.help()),
+        "it names no others: {message}"
     );
 
     let programs = app.browser().accepting_json();

@@ -14,7 +14,7 @@ use crate::{SetCookies, page};
 /// A result of a handler.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// [`tokenkeep_core::Error`] as an answer: a fitting status, and `{error, phase, client, message, action, help, retry_after?,
+/// [`tokenkeep_core::Error`] as an answer: a fitting status, and `{error, phase, client, message, action, retry_after?,
 /// connect_url?}` as JSON, or a page for people where the request is known to want one.
 ///
 /// The page runs no script, loads nothing and stands in no frame: its `content-security-policy` says so. No answer is kept by
@@ -57,16 +57,16 @@ impl Error {
         self
     }
 
-    /// The JSON of an error: `{error, phase, client, message, action, help, retry_after?, connect_url?}`.
+    /// The JSON of an error: `{error, phase, client, message, action, retry_after?, connect_url?}`. The message says what
+    /// happened, and behind it what to change ([`ErrorCode::help`]).
     #[must_use]
     pub fn json(error: &core::Error) -> Value {
         let mut body = json!({
             "error": error.code().as_str(),
             "phase": error.phase().as_str(),
             "client": error.client(),
-            "message": page::message(error),
+            "message": format!("{}. {}", page::message(error), error.help()),
             "action": error.action().as_str(),
-            "help": error.help(),
         });
         if let Some(wait) = error.retry_after() {
             body["retry_after"] = wait.as_secs_f64().ceil().into();
