@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::{
     Error, ErrorCode, LogoutCause, Phase, Result, Slot, Target, TokenKey,
     client::ClientState,
+    refresh::IssuedBy,
     registry::Ready,
     store::{Page, TokenQuery, TokenSummary},
-    token::{GrantId, Payload, Record, State},
+    token::{Payload, Record, State},
 };
 
 const PAGE: u32 = 200;
@@ -28,7 +29,7 @@ pub struct EndedByProvider {
 /// Whose sessions the provider ended.
 #[derive(Clone, Debug)]
 pub(super) enum Whose {
-    /// That of the provider's session `sid`, of this user if one is named.
+    /// That of the provider's session `sid`, of this user if one is named; then also the user's sessions without any `sid`.
     Session {
         sid: String,
         subject: Option<String>,
@@ -97,8 +98,7 @@ impl Ready {
         if !state.resolved.revoke_at_logout && !record.payload().is_some_and(ends) {
             return Ok(false);
         }
-        let grant_id = record.header.grant_id;
-        match self.end_grant_at(state, key, grant_id, cause).await {
+        match self.end_grant_at(state, key, &record, cause).await {
             // Closures that delete nothing: the browser is logged out all the same.
             Err(error) if error.code() == ErrorCode::Unsupported => {
                 tracing::warn!(key = %key.mark(), %error, "the grant of a session that ended stays");
@@ -113,12 +113,14 @@ impl Ready {
         &self,
         state: &ClientState,
         key: &TokenKey,
-        grant_id: GrantId,
+        record: &Record,
         cause: LogoutCause,
     ) -> Result<()> {
+        let grant_id = record.header.grant_id;
         let held = self.keeper().log_out(key, Some(grant_id), cause).await?;
         if let Some(payload) = held.filter(|_| state.resolved.revoke_at_logout) {
-            self.keeper().revoke_all_later(key, *payload);
+            let issued_by = IssuedBy::of(record);
+            self.keeper().revoke_all_later(key, issued_by, *payload);
         }
         Ok(())
     }
@@ -146,20 +148,39 @@ impl Ready {
             }
             Whose::Subject(subject) => query.subject = Some(subject.clone()),
         }
-        let (mut ended, mut failed) = (EndedByProvider::default(), None);
+        let mut ended = EndedByProvider::default();
+        let named = self.end_all(state, &query, |_| true, &mut ended).await;
+        // Of a session whose ID token named no `sid` nobody can say that it is another one.
+        let nameless =
+            |found: &TokenSummary| !found.key.is_account() && found.record.index.sid.is_none();
+        if query.subject.is_some() && query.sid.take().is_some() {
+            self.end_all(state, &query, nameless, &mut ended).await?;
+        }
+        named.map(|()| ended)
+    }
+
+    /// Ends whatever the store finds and `which` takes.
+    async fn end_all(
+        &self,
+        state: &ClientState,
+        query: &TokenQuery,
+        which: impl Fn(&TokenSummary) -> bool,
+        ended: &mut EndedByProvider,
+    ) -> Result<()> {
+        let mut failed = None;
         let mut page = Page::first(PAGE);
         for _ in 0..PAGES {
-            let found = self.keeper().find(&query, page).await?;
-            for summary in found.items {
+            let found = self.keeper().find(query, page).await?;
+            for summary in found.items.into_iter().filter(&which) {
                 let key = summary.key.clone();
-                if let Err(error) = self.end_found(state, summary, &mut ended).await {
+                if let Err(error) = self.end_found(state, summary, ended).await {
                     tracing::warn!(key = %key.mark(), %error, "what the provider ended could not be ended here");
                     failed.get_or_insert(error);
                 }
             }
             match (found.next, failed) {
                 (Some(next), none_yet) => (page, failed) = (Page::after(next, PAGE), none_yet),
-                (None, None) => return Ok(ended),
+                (None, None) => return Ok(()),
                 (None, Some(error)) => return Err(error),
             }
         }
@@ -197,7 +218,7 @@ impl Ready {
         }
         let bound = |payload: &Payload| is_bound(state, payload);
         if state.resolved.revoke_at_logout || record.payload().is_some_and(bound) {
-            self.end_grant_at(state, &key, grant_id, LogoutCause::Provider)
+            self.end_grant_at(state, &key, &record, LogoutCause::Provider)
                 .await?;
             ended.grants += 1;
         }
@@ -207,7 +228,7 @@ impl Ready {
     /// For how long a logout is remembered for logins that are under way.
     pub(super) fn longest_login() -> Duration {
         // A minute for what comes behind the callback.
-        crate::client::FLOW_LIFE + Duration::from_secs(60)
+        crate::client::MAX_FLOW_LIFE + Duration::from_secs(60)
     }
 }
 
