@@ -22,6 +22,11 @@ pub(crate) const GROUPS: &[Group] = &[
     BACKCHANNEL,
     FRONTCHANNEL,
     ENDING,
+    MARKS,
+    AUTHORIZE,
+    BROWSER,
+    REVOCATION,
+    HINT,
     SESSION,
     LOGOUT,
 ];
@@ -486,6 +491,11 @@ const DISCOVERY: Group = Group {
             "Some(issuers) if issuers.is_empty() => {",
         ),
         (
+            "metadata of an address that does not say whose it is",
+            "            None => Err(Error::new(\n                ErrorCode::IssuerMismatch,",
+            "            None if found.is_empty() => Err(Error::new(\n                ErrorCode::IssuerMismatch,",
+        ),
+        (
             "an endpoint that is not https",
             "    is_secure(url)\n        && url.fragment().is_none()",
             "    url.fragment().is_none()",
@@ -766,8 +776,8 @@ const BACKCHANNEL: Group = Group {
     checks: &[
         (
             "a logout token that was used before",
-            "if !ready.first_time(USED, &id, life).await? {",
-            "if !ready.first_time(USED, &id, life).await? && token.id.is_empty() {",
+            "if !ready.first_time(USED, id, life).await? {",
+            "if !ready.first_time(USED, id, life).await? && token.id.is_empty() {",
         ),
         (
             "the session that is named, and no other",
@@ -804,10 +814,79 @@ const FRONTCHANNEL: Group = Group {
 const ENDING: Group = Group {
     file: "core/src/session/ending.rs",
     part: Part::Login,
+    checks: &[
+        (
+            "a grant that outlives the provider's session",
+            "            is_bound(state, payload)\n                && ",
+            "            ",
+        ),
+        (
+            "sessions that name another sid",
+            "found.record.index.sid.is_none()",
+            "found.key.client() == state.name()",
+        ),
+    ],
+};
+
+/// Logouts that come before the login that they end.
+const MARKS: Group = Group {
+    file: "core/src/session/marks.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "logins that look for a logout in turn",
+            "ready.in_turn(&turn, self.was_ended(ready, &state)).await?",
+            "self.was_ended(ready, &state).await?",
+        ),
+        (
+            "a login without sid, while some session of its user ended",
+            ".chain(nameless.map(Marked::Nameless))",
+            "",
+        ),
+    ],
+};
+
+/// How long a login may take.
+const AUTHORIZE: Group = Group {
+    file: "core/src/client/authorize.rs",
+    part: Part::Login,
     checks: &[(
-        "a grant that outlives the provider's session",
-        "            is_bound(state, payload)\n                && ",
-        "            ",
+        "a login that takes longer than a logout is remembered",
+        "if life > MAX_LIFE {",
+        "if false {",
+    )],
+};
+
+/// Cookies of sibling hosts.
+const BROWSER: Group = Group {
+    file: "core/src/client/cookie/browser.rs",
+    part: Part::Client,
+    checks: &[(
+        "a hundred cookies that anybody can plant",
+        "usize::from(name.starts_with(\"__Host-\"))",
+        "usize::from(name.is_empty())",
+    )],
+};
+
+/// Who is shown a token when it is revoked.
+const REVOCATION: Group = Group {
+    file: "core/src/registry/clients.rs",
+    part: Part::Login,
+    checks: &[(
+        "revoking a token at another provider",
+        "if !state.binding().await?.issued(issued_by) {",
+        "if false {",
+    )],
+};
+
+/// Who is shown an ID token at a logout.
+const HINT: Group = Group {
+    file: "core/src/session/logout.rs",
+    part: Part::Login,
+    checks: &[(
+        "the hint of a logout at another provider",
+        "match is_the_issuers.await? {",
+        "match is_the_issuers.await? || true {",
     )],
 };
 
