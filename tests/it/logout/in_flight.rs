@@ -11,7 +11,9 @@ use tokenkeep_testing::{LogoutToken, Provider};
 use super::{is_in, tell, token};
 use crate::{
     faulty::{Method, StoreFault},
-    world::{CALLBACK, CLIENT, World, alice, come_back, on_every_store, refused, until},
+    world::{
+        CALLBACK, CLIENT, PATIENCE, World, alice, come_back, on_every_store, refused, soon, until,
+    },
 };
 
 /// How many sessions and grants are alive.
@@ -147,18 +149,22 @@ async fn a_browser_that_hangs_up_gets_no_logout_forgotten() {
     tell(&oauth, &token(&world, &LogoutToken::of_subject("alice")))
         .await
         .unwrap();
-    let late = StoreFault::LateAnswer(Duration::from_millis(5));
+    let late = StoreFault::LateAnswer(Duration::from_millis(50));
     world.store.on(Method::Once, late);
-    for calls in 1..=6 {
+    for calls in 1..=5 {
         let until_then = world.store.calls(Method::Once) + calls;
-        let (oauth, login) = (oauth.clone(), Arc::clone(&login));
+        let (by, login) = (oauth.clone(), Arc::clone(&login));
         let keeping =
-            tokio::spawn(async move { oauth.keep_login(&login, "alice", None).await.is_ok() });
+            tokio::spawn(async move { by.keep_login(&login, "alice", None).await.is_ok() });
         until("the login is as far as that", async || {
             keeping.is_finished() || world.store.calls(Method::Once) >= until_then
         })
         .await;
         keeping.abort();
+        assert!(keeping.await.is_err(), "it was not done yet");
+        assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
+        // Whatever it may have left behind is over.
+        world.advance(Duration::from_secs(31));
     }
     world.store.clear();
     refused(
