@@ -44,6 +44,8 @@ pub(crate) enum StoreFault {
     Hang,
     /// It is done, and an error comes back.
     LoseAnswer,
+    /// It is done, and its answer takes a while.
+    LateAnswer(Duration),
     /// It is done, and its answer waits at the gate.
     HoldAnswer(Gate),
     /// It is done, waits at the gate, and an error comes back.
@@ -293,6 +295,11 @@ impl Faulty {
             Some(StoreFault::Fail) => Err(failed()),
             Some(StoreFault::Hang) => std::future::pending().await,
             Some(StoreFault::LoseAnswer) => work.await.and(Err(failed())),
+            Some(StoreFault::LateAnswer(by)) => {
+                let done = work.await;
+                tokio::time::sleep(by).await;
+                done
+            }
             Some(StoreFault::HoldAnswer(gate)) => {
                 let done = work.await;
                 gate.pass().await;

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::{
     Pkce, Resolved, ResponseMode, ReturnTo,
-    flow::{Flow, LIFE},
+    flow::{Flow, LIFE, MAX_LIFE},
     registration::{LoginGrant, check_redirect_uri, check_scope},
 };
 use crate::{
@@ -45,7 +45,7 @@ pub(crate) struct AuthorizeOptions {
     /// The owner who adds a grant.
     pub(crate) connect: Option<String>,
     pub(crate) flow_data: Value,
-    /// How long the login may take; 10 minutes if not said.
+    /// How long the login may take, an hour at most; 10 minutes if not said.
     pub(crate) life: Option<Duration>,
 }
 
@@ -90,6 +90,12 @@ impl AuthorizeOptions {
         let endpoint =
             endpoint.ok_or_else(|| configuration("there is no authorization endpoint"))?;
         http::require_https(endpoint, Phase::Authorize)?;
+        let life = self.life.unwrap_or(LIFE);
+        if life > MAX_LIFE {
+            return Err(invalid(
+                "a login may take an hour at most, for a logout is not remembered for longer: give life() less",
+            ));
+        }
         let redirect_uri = self
             .redirect_uri
             .or_else(|| client.redirect_uri.clone())
@@ -237,7 +243,7 @@ impl AuthorizeOptions {
                 acr_values,
                 scopes,
                 created_at: now,
-                expires_at: now + self.life.unwrap_or(LIFE),
+                expires_at: now + life,
             },
         })
     }

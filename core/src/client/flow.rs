@@ -15,8 +15,10 @@ use zeroize::Zeroizing;
 use super::{Cookie, OwnCookies, ResponseMode, SameSite};
 use crate::{Error, ErrorCode, KeyRing, Phase, Result, Secret, Timestamp};
 
-/// How long a login may take.
+/// How long a login may take, if nobody says.
 pub(crate) const LIFE: Duration = Duration::from_secs(600);
+/// How long at most: so long a logout by the provider is remembered for it.
+pub(crate) const MAX_LIFE: Duration = Duration::from_secs(3600);
 /// How many logins a browser may have under way.
 const MAX_FLOWS: usize = 8;
 /// How long all their cookies may be together: proxies refuse header lines over 8 KiB.

@@ -9,9 +9,9 @@ use crate::{
     Error, ErrorCode, GrantId, NeedsLoginCause, Owner, Result, Target, Timestamp, Token, TokenKey,
     Userinfo,
     events::LogoutCause,
-    refresh::{Entry, Held, Keeper, Need},
+    refresh::{Entry, Held, IssuedBy, Keeper, Need},
     store::{Index, TokenSummary},
-    token::{Record, Sealing, State},
+    token::{Payload, Record, Sealing, State},
 };
 
 /// What an owner (or the application itself) has granted at a client. Nothing is looked up before it is used.
@@ -158,19 +158,20 @@ impl Grant {
     pub async fn revoke(&self) -> Result<()> {
         let keeper = self.keeper()?;
         let key = self.key()?;
-        if let Some(payload) = self.end(LogoutCause::Revoked).await? {
-            keeper.revoke_all_later(key, *payload);
+        let (issued_by, held) = self.end(LogoutCause::Revoked).await?;
+        if let Some(payload) = held {
+            keeper.revoke_all_later(key, issued_by, *payload);
         }
         Ok(())
     }
 
-    async fn end(&self, cause: LogoutCause) -> Result<Option<Box<crate::token::Payload>>> {
+    /// Ends it. Answers what it held, and of whom.
+    async fn end(&self, cause: LogoutCause) -> Result<(IssuedBy, Option<Box<Payload>>)> {
         let (keeper, key) = (self.keeper()?, self.key()?);
-        let first = keeper
-            .first_look(key)
-            .await?
-            .map(|record| record.header.grant_id);
-        keeper.log_out(key, first, cause).await
+        let record = keeper.first_look(key).await?;
+        let first = record.as_ref().map(|record| record.header.grant_id);
+        let issued_by = record.as_ref().map(IssuedBy::of).unwrap_or_default();
+        Ok((issued_by, keeper.log_out(key, first, cause).await?))
     }
 
     /// What is known of the grant, without its secrets. None if there never was one.

@@ -28,7 +28,7 @@ pub use callback::CallbackParams;
 pub(crate) use callback::{ReturnTo, check};
 pub(crate) use cookie::OwnCookies;
 pub use cookie::{BrowserCookies, Cookie, SameSite};
-pub(crate) use flow::{Flow, FlowCookies, LIFE as FLOW_LIFE, OpenFlow};
+pub(crate) use flow::{Flow, FlowCookies, MAX_LIFE as MAX_FLOW_LIFE, OpenFlow};
 pub use grant::{Grant, GrantInfo, GrantState, Kept};
 pub use handle::Client;
 pub use introspect::Introspection;

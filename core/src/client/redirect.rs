@@ -82,7 +82,7 @@ impl AuthorizeRedirect {
         login_hint: impl Into<String> => Into::into;
         /// How long ago the user may have authenticated, in seconds. It is enforced on the ID token.
         max_age: u64 => std::convert::identity;
-        /// How long the login may take; 10 minutes if not said.
+        /// How long the login may take, an hour at most; 10 minutes if not said.
         life: Duration => std::convert::identity;
     }
 

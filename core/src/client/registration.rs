@@ -196,7 +196,8 @@ impl Registration {
         /// The issuer, exactly as the provider writes it; its metadata is found from it (OpenID Connect Discovery 1.0
         /// section 4, RFC 8414 section 3).
         issuer,
-        /// Where the metadata is, if it is not found from the issuer.
+        /// Where the metadata is, if it is not found from the issuer. An address of no well-known form does not say whose it is:
+        /// it needs the issuer beside it.
         server_metadata_url,
         /// The authorization endpoint (RFC 6749 section 3.1).
         authorize_url,

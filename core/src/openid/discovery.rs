@@ -204,13 +204,21 @@ impl ProviderMetadata {
         })
     }
 
-    /// Reads the document that was found at `url`, which says who the issuer must be, if it is of a well-known form.
+    /// Reads the document that was found at `url`, which says who the issuer must be. At an address of no well-known form
+    /// anybody could call itself anything, the issuer of another client's users included.
     pub(crate) fn parse_from(bytes: &[u8], url: &Url) -> Result<Self> {
         Self::read(bytes, |found| match issuers_of(url) {
             Some(issuers) if issuers.iter().all(|issuer| issuer != found) => {
                 Err(mismatch(found, Some(&issuers[0])))
             }
-            None if is_template(found) => Err(mismatch(found, None)),
+            None => Err(Error::new(
+                ErrorCode::IssuerMismatch,
+                Phase::Discovery,
+                format!(
+                    "the metadata of {:?} was found at an address that does not say whose it is; name the provider by issuer()",
+                    excerpt(found)
+                ),
+            )),
             _ => Ok(()),
         })
     }

@@ -276,9 +276,12 @@ impl Commit<'_> {
             return;
         };
         match decide::fate(homeless, self.terms.profile) {
-            Fate::Revoke => self
-                .keeper
-                .revoke_later(self.key, refresh_token, "refresh_token"),
+            Fate::Revoke => self.keeper.revoke_later(
+                self.key,
+                (&self.terms.binding).into(),
+                refresh_token,
+                "refresh_token",
+            ),
             Fate::Orphaned => {
                 self.keeper
                     .tell_line(self.key, self.line, now, TokenUpdate::Orphaned);

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::{
     keeper::{Announce, Keeper},
-    transition::{self, Forget},
+    transition::{self, Forget, IssuedBy},
 };
 use crate::{
     Error, ErrorCode, LogoutCause, Phase, Result, Timestamp, TokenKey, TokenUpdate, measure,
@@ -24,6 +24,9 @@ const REVOKING: usize = 16;
 
 /// How many rows one call of the store removes.
 const BATCH: u32 = 1000;
+
+/// A grant that ended: its key, and what it held of whom.
+type Ended = (TokenKey, IssuedBy, Body);
 
 /// What was forgotten.
 #[derive(Debug, Default)]
@@ -119,7 +122,10 @@ impl Keeper {
                 match self.forget_record(&key).await {
                     Ok(Forget::Already) => {}
                     Ok(Forget::Done {
-                        body, at_once: now, ..
+                        body,
+                        issued_by,
+                        at_once: now,
+                        ..
                     }) => {
                         alive = true;
                         if now {
@@ -128,7 +134,7 @@ impl Keeper {
                             later += 1
                         }
                         if key.is_account() {
-                            ended.push((key, body));
+                            ended.push((key, issued_by, body));
                         } else {
                             report.sessions += 1;
                         }
@@ -159,11 +165,11 @@ impl Keeper {
     async fn forget_elsewhere(
         &self,
         owner: &str,
-        ended: &mut Vec<(TokenKey, Body)>,
+        ended: &mut Vec<Ended>,
         report: &mut Forgotten,
     ) -> Result<usize> {
         let mut keys: BTreeSet<_> = self.0.source.elsewhere(owner)?.into_iter().collect();
-        keys.extend(ended.iter().map(|(key, _)| key.clone()));
+        keys.extend(ended.iter().map(|(key, ..)| key.clone()));
         for (key, _) in &report.failed {
             keys.remove(key);
         }
@@ -179,15 +185,18 @@ impl Keeper {
     async fn forget_key(
         &self,
         key: &TokenKey,
-        ended: &mut Vec<(TokenKey, Body)>,
+        ended: &mut Vec<Ended>,
         later: &mut usize,
     ) -> Result<()> {
         let moves_in = self.0.source.asks_for_missing(key.client());
         let in_store = self.0.source.known(key.client()).followed;
         let mut keep = |done| {
-            if let Forget::Done { body, .. } = done {
+            if let Forget::Done {
+                body, issued_by, ..
+            } = done
+            {
                 *later += usize::from(in_store);
-                ended.push((key.clone(), body));
+                ended.push((key.clone(), issued_by, body));
             }
         };
         keep(self.forget_record(key).await?);
@@ -276,15 +285,15 @@ impl Keeper {
         });
     }
 
-    async fn revoke_all(&self, ended: Vec<(TokenKey, Body)>) -> Vec<ForgottenGrant> {
+    async fn revoke_all(&self, ended: Vec<Ended>) -> Vec<ForgottenGrant> {
         let (mut tasks, mut grants) = (JoinSet::new(), Vec::new());
-        for (key, body) in ended {
+        for (key, issued_by, body) in ended {
             if tasks.len() >= REVOKING {
                 grants.extend(tasks.join_next().await.and_then(Result::ok));
             }
             let keeper = self.clone();
             tasks.spawn(async move {
-                let at_provider = keeper.revoke_now(&key, body).await;
+                let at_provider = keeper.revoke_now(&key, &issued_by, body).await;
                 ForgottenGrant { key, at_provider }
             });
         }

@@ -8,7 +8,9 @@ use super::{
     refusal::key_missing,
     snapshot::{Entry, Snapshot},
     source::ClientTerms,
-    transition::{self, Begin, INSERT_WITHIN, Line, Login, LoginOutcome, Logout, Move, Terms},
+    transition::{
+        self, Begin, INSERT_WITHIN, IssuedBy, Line, Login, LoginOutcome, Logout, Move, Terms,
+    },
 };
 use crate::{
     Error, ErrorCode, Phase, Result, TokenKey,
@@ -32,10 +34,8 @@ impl Keeper {
         terms: &ClientTerms,
     ) -> Result<()> {
         let looked = self.0.clock.monotonic();
-        let first = self
-            .first_look(key)
-            .await?
-            .map(|record| record.header.grant_id);
+        let before = self.first_look(key).await?;
+        let first = before.as_ref().map(|record| record.header.grant_id);
         let give_up = self.0.clock.monotonic() + self.0.timing.lease * 2;
         loop {
             let done = self
@@ -54,7 +54,8 @@ impl Keeper {
                         self.told_login(key, record, &login, done.now, replaced.as_ref())
                             .await;
                         if let Some(replaced) = replaced {
-                            self.orphan(key, record, replaced, terms, done.now);
+                            let issued_by = before.as_ref().map(IssuedBy::of).unwrap_or_default();
+                            self.orphan(key, record, (issued_by, replaced), terms, done.now);
                         }
                     }
                     return Ok(());
@@ -69,8 +70,9 @@ impl Keeper {
                     return Ok(());
                 }
                 LoginOutcome::Superseded if transition::forgotten(done.record.as_ref()) => {
+                    let issued_by = IssuedBy::of_login(&login);
                     if let Some(refresh_token) = login.payload.refresh_token {
-                        self.revoke_later(key, refresh_token, "refresh_token");
+                        self.revoke_later(key, issued_by, refresh_token, "refresh_token");
                     }
                     return Err(self.forgotten_meanwhile(key));
                 }
@@ -78,7 +80,8 @@ impl Keeper {
                     if let (Some(refresh_token), Some(record)) =
                         (&login.payload.refresh_token, &done.record)
                     {
-                        self.orphan(key, record, refresh_token.clone(), terms, done.now);
+                        let token = (IssuedBy::of_login(&login), refresh_token.clone());
+                        self.orphan(key, record, token, terms, done.now);
                     }
                     return Ok(());
                 }
@@ -187,12 +190,12 @@ impl Keeper {
         &self,
         key: &TokenKey,
         record: &Record,
-        token: Secret,
+        (issued_by, token): (IssuedBy, Secret),
         terms: &ClientTerms,
         now: crate::Timestamp,
     ) {
         match decide::fate(Homeless::Overtaken, terms.profile) {
-            Fate::Revoke => self.revoke_later(key, token, "refresh_token"),
+            Fate::Revoke => self.revoke_later(key, issued_by, token, "refresh_token"),
             Fate::Orphaned => self.tell(key, record, now, TokenUpdate::Orphaned),
         }
     }

@@ -32,5 +32,5 @@ pub(crate) use keeper::{Keeper, KeeperParts, Timing, WeakKeeper};
 pub use reseal::{Reseal, ResealReport, Resealing};
 pub(crate) use snapshot::{Entry, Held, Need};
 pub(crate) use source::{Ask, ClientTerms, Known, TokenSource};
-pub(crate) use transition::{Binding, Login};
+pub(crate) use transition::{Binding, IssuedBy, Login};
 pub use upkeep::{KeptAlive, Upkeep};

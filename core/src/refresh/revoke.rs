@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{forget::AtProvider, keeper::Keeper};
+use super::{forget::AtProvider, keeper::Keeper, transition::IssuedBy};
 use crate::{
     ErrorCode, Secret, TokenKey,
     token::{Body, Payload},
@@ -17,27 +17,47 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 impl Keeper {
     /// Revokes a token in the background, with retries; [`drain`](Self::drain) waits for it. A failure is logged and nothing
     /// more.
-    pub(crate) fn revoke_later(&self, key: &TokenKey, token: Secret, hint: &'static str) {
-        self.revoke_in_turn(key, vec![(token, hint)]);
+    pub(crate) fn revoke_later(
+        &self,
+        key: &TokenKey,
+        issued_by: IssuedBy,
+        token: Secret,
+        hint: &'static str,
+    ) {
+        self.revoke_in_turn(key, issued_by, vec![(token, hint)]);
     }
 
     /// The same for all that a grant held.
-    pub(crate) fn revoke_all_later(&self, key: &TokenKey, payload: Payload) {
-        self.revoke_in_turn(key, tokens_of(payload).collect());
+    pub(crate) fn revoke_all_later(&self, key: &TokenKey, issued_by: IssuedBy, payload: Payload) {
+        self.revoke_in_turn(key, issued_by, tokens_of(payload).collect());
     }
 
-    fn revoke_in_turn(&self, key: &TokenKey, tokens: Vec<(Secret, &'static str)>) {
+    fn revoke_in_turn(
+        &self,
+        key: &TokenKey,
+        issued_by: IssuedBy,
+        tokens: Vec<(Secret, &'static str)>,
+    ) {
         let (keeper, client) = (self.clone(), key.client().to_owned());
         self.spawn(async move {
             for (token, hint) in tokens {
-                keeper.revoke_with_retries(&client, &token, hint).await;
+                keeper
+                    .revoke_with_retries(&client, &issued_by, &token, hint)
+                    .await;
             }
         });
     }
 
-    async fn revoke_with_retries(&self, client: &str, token: &Secret, hint: &'static str) {
+    async fn revoke_with_retries(
+        &self,
+        client: &str,
+        issued_by: &IssuedBy,
+        token: &Secret,
+        hint: &'static str,
+    ) {
         for round in 1..=TRIES {
-            let error = match self.0.source.revoke(client, token, hint).await {
+            let revoked = self.0.source.revoke(client, issued_by, token, hint);
+            let error = match revoked.await {
                 Ok(()) => return,
                 Err(error) if error.code() == ErrorCode::Unsupported => return,
                 Err(error) => error,
@@ -54,7 +74,12 @@ impl Keeper {
     }
 
     /// Revokes what a grant held: the refresh token first, with which a provider ends the rest.
-    pub(super) async fn revoke_now(&self, key: &TokenKey, body: Body) -> AtProvider {
+    pub(super) async fn revoke_now(
+        &self,
+        key: &TokenKey,
+        issued_by: &IssuedBy,
+        body: Body,
+    ) -> AtProvider {
         let payload = match body {
             Body::Open { payload, .. } => payload,
             Body::KeyMissing { .. } => return AtProvider::KeyMissing,
@@ -62,14 +87,15 @@ impl Keeper {
         };
         let mut outcome = AtProvider::Nothing;
         for (token, hint) in tokens_of(*payload) {
-            match self.0.source.revoke(key.client(), &token, hint).await {
+            let revoked = self.0.source.revoke(key.client(), issued_by, &token, hint);
+            match revoked.await {
                 Ok(()) if matches!(outcome, AtProvider::Nothing) => outcome = AtProvider::Revoked,
                 Ok(()) => {}
                 Err(error) if error.code() == ErrorCode::Unsupported => {
                     return AtProvider::Unsupported;
                 }
                 Err(error) => {
-                    self.revoke_later(key, token, hint);
+                    self.revoke_later(key, issued_by.clone(), token, hint);
                     outcome = AtProvider::Failed(error);
                 }
             }

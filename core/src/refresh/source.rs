@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
-use super::transition::{Binding, Login};
+use super::transition::{Binding, IssuedBy, Login};
 use crate::{
     Error, ProviderProfile, Result, Rotation, Secret, Target, TokenKey,
     openid::IssuerRule,
@@ -102,8 +102,14 @@ pub(crate) trait TokenSource: Send + Sync + fmt::Debug + 'static {
         client_id: &str,
     ) -> bool;
 
-    /// Revokes a token at its provider, if it can be (RFC 7009).
-    async fn revoke(&self, client: &str, token: &Secret, hint: &str) -> Result<()>;
+    /// Revokes a token at its provider, if it can be (RFC 7009). No other provider is shown it.
+    async fn revoke(
+        &self,
+        client: &str,
+        issued_by: &IssuedBy,
+        token: &Secret,
+        hint: &str,
+    ) -> Result<()>;
 
     /// Hooks that run behind a commit; their failures are theirs.
     async fn after_update(&self, update: &crate::TokenUpdate);

@@ -99,16 +99,51 @@ pub(crate) struct Binding {
 impl Binding {
     /// Does the record belong to this registration? Adopted rows may not say.
     fn fits(&self, record: &Record) -> bool {
-        record
-            .index
-            .issuer
+        self.issued(&IssuedBy::of(record))
+    }
+
+    /// Was a token issued to this registration, as far as is known?
+    pub(crate) fn issued(&self, by: &IssuedBy) -> bool {
+        let IssuedBy { issuer, client_id } = by;
+        let is_ours = |client_id: &String| *client_id == self.client_id;
+        issuer
             .as_ref()
             .is_none_or(|issuer| self.issuer.covers(issuer))
-            && record
-                .header
-                .client_id
-                .as_ref()
-                .is_none_or(|client_id| *client_id == self.client_id)
+            && client_id.as_ref().is_none_or(is_ours)
+    }
+}
+
+/// Who issued a token, and to which client id. Nobody else may be shown it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct IssuedBy {
+    issuer: Option<String>,
+    client_id: Option<String>,
+}
+
+impl IssuedBy {
+    /// What a record holds.
+    pub(crate) fn of(record: &Record) -> Self {
+        Self {
+            issuer: record.index.issuer.clone(),
+            client_id: record.header.client_id.clone(),
+        }
+    }
+
+    /// What a login brought.
+    pub(crate) fn of_login(login: &Login) -> Self {
+        Self {
+            issuer: login.index.issuer.clone(),
+            client_id: login.client_id.clone(),
+        }
+    }
+}
+
+impl From<&Binding> for IssuedBy {
+    fn from(binding: &Binding) -> Self {
+        Self {
+            issuer: Some(binding.issuer.published().to_owned()),
+            client_id: Some(binding.client_id.clone()),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     hooks::{ClientHooks, Hooks},
     http::Http,
     openid::{peek, read_again, validate_with},
-    refresh::{Ask, ClientTerms, Known, Login, TokenSource},
+    refresh::{Ask, ClientTerms, IssuedBy, Known, Login, TokenSource},
     store::ClosureStore,
     token::{TokenAnswer, TokenFailure, Verdict},
 };
@@ -448,8 +448,22 @@ impl TokenSource for Clients {
             .is_some_and(|peeked| peeked.differs_from(issuer, subject, client_id))
     }
 
-    async fn revoke(&self, client: &str, token: &Secret, hint: &str) -> Result<()> {
+    async fn revoke(
+        &self,
+        client: &str,
+        issued_by: &IssuedBy,
+        token: &Secret,
+        hint: &str,
+    ) -> Result<()> {
         let state = self.state(client).await?;
+        if !state.binding().await?.issued(issued_by) {
+            let message = "a token of a registration that was replaced is not revoked: its provider is not known any more, and \
+                           another one must not see it";
+            tracing::warn!(%client, hint, "{message}");
+            return Err(
+                Error::new(ErrorCode::Unsupported, Phase::Revoke, message).with_client(client)
+            );
+        }
         let hooks = ClientHooks {
             hooks: &self.hooks,
             client,

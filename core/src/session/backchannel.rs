@@ -1,5 +1,7 @@
 //! Back-channel logout: the provider itself says that a session ended (OpenID Connect Back-Channel Logout 1.0).
 
+use std::time::Duration;
+
 use super::{
     ending::{EndedByProvider, Of, Whose},
     form,
@@ -67,20 +69,12 @@ impl Client {
         let token = validate_logout_token(raw.expose(), state.keys()?, &rules, clock).await?;
         let id = name_of(&[self.name(), &token.issuer, &token.id]);
         // Kept a second longer than it is looked at: stores count in seconds.
-        let life = token.over_at.since(clock.now()) + std::time::Duration::from_secs(1);
-        if !ready.first_time(USED, &id, life).await? {
-            let message = "it was used before (jti)";
-            return Err(Error::new(
-                ErrorCode::InvalidLogoutToken,
-                Phase::Logout,
-                message,
-            ));
-        }
+        let life = token.over_at.since(clock.now()) + Duration::from_secs(1);
         let (sender, answer) = tokio::sync::oneshot::channel();
         let (oauth, name) = (oauth.clone(), self.name().to_owned());
         ready.keeper().spawn(async move {
             // Whoever asked may be gone.
-            let _ = sender.send(end(&oauth, &name, &id, token).await);
+            let _ = sender.send(end(&oauth, &name, &id, life, token).await);
         });
         answer.await.map_err(|_| {
             Error::new(
@@ -92,8 +86,22 @@ impl Client {
     }
 }
 
-async fn end(oauth: &OAuth, client: &str, id: &str, token: LogoutToken) -> Result<EndedByProvider> {
+async fn end(
+    oauth: &OAuth,
+    client: &str,
+    id: &str,
+    life: Duration,
+    token: LogoutToken,
+) -> Result<EndedByProvider> {
     let ready = oauth.ready()?;
+    if !ready.first_time(USED, id, life).await? {
+        let message = "it was used before (jti)";
+        return Err(Error::new(
+            ErrorCode::InvalidLogoutToken,
+            Phase::Logout,
+            message,
+        ));
+    }
     let ended = end_whose(ready, client, token).await;
     if ended.is_err() {
         // So that the provider may send it again.

@@ -6,9 +6,10 @@ use crate::{
     Error, ErrorCode, LogoutCause, Phase, Result, SigningAlgorithm, Slot, Target, TokenKey,
     client::ClientState,
     openid::algorithm_of,
+    refresh::IssuedBy,
     registry::Ready,
     store::{Page, TokenQuery, TokenSummary},
-    token::{GrantId, Payload, Record, State},
+    token::{Payload, Record, State},
 };
 
 const PAGE: u32 = 200;
@@ -38,7 +39,7 @@ pub(super) struct Whose {
 /// One of an issuer's sessions, or all of a user's.
 #[derive(Clone, Debug)]
 pub(super) enum Of {
-    /// That of the provider's session `sid`, of this user if one is named.
+    /// That of the provider's session `sid`, of this user if one is named; then also the user's sessions without any `sid`.
     Session {
         sid: String,
         subject: Option<String>,
@@ -138,8 +139,7 @@ impl Ready {
         if !state.resolved.revoke_at_logout && !record.payload().is_some_and(ends) {
             return Ok(false);
         }
-        let grant_id = record.header.grant_id;
-        match self.end_grant_at(state, key, grant_id, cause).await {
+        match self.end_grant_at(state, key, &record, cause).await {
             // Closures that delete nothing: the browser is logged out all the same.
             Err(error) if error.code() == ErrorCode::Unsupported => {
                 tracing::warn!(key = %key.mark(), %error, "the grant of a session that ended stays");
@@ -154,12 +154,14 @@ impl Ready {
         &self,
         state: &ClientState,
         key: &TokenKey,
-        grant_id: GrantId,
+        record: &Record,
         cause: LogoutCause,
     ) -> Result<()> {
+        let grant_id = record.header.grant_id;
         let held = self.keeper().log_out(key, Some(grant_id), cause).await?;
         if let Some(payload) = held.filter(|_| state.resolved.revoke_at_logout) {
-            self.keeper().revoke_all_later(key, *payload);
+            let issued_by = IssuedBy::of(record);
+            self.keeper().revoke_all_later(key, issued_by, *payload);
         }
         Ok(())
     }
@@ -244,7 +246,7 @@ impl Ready {
         }
         let bound = |payload: &Payload| is_bound(state, payload);
         if state.resolved.revoke_at_logout || record.payload().is_some_and(bound) {
-            self.end_grant_at(state, &key, grant_id, LogoutCause::Provider)
+            self.end_grant_at(state, &key, &record, LogoutCause::Provider)
                 .await?;
             ended.grants += 1;
         }
@@ -254,13 +256,13 @@ impl Ready {
     /// For how long a logout is remembered for logins that are under way.
     pub(super) fn longest_login() -> Duration {
         // A minute for what comes behind the callback.
-        crate::client::FLOW_LIFE + Duration::from_secs(60)
+        crate::client::MAX_FLOW_LIFE + Duration::from_secs(60)
     }
 }
 
 /// Was a grant issued for the time of the provider's session only (OpenID Connect Core section 11)?
 fn is_bound(state: &ClientState, payload: &Payload) -> bool {
-    let outlives = payload.access(&Target::login()).is_none_or(|access| {
+    let outlives = payload.access(&Target::login()).is_some_and(|access| {
         let mut scopes = access.scopes.iter().flatten();
         scopes.any(|scope| scope == "offline_access")
     });

@@ -6,7 +6,8 @@ use url::Url;
 
 use super::{COOKIE, Session};
 use crate::{
-    Cookie, Error, ErrorCode, LogoutCause, OAuth, Phase, Redirect, Result, registry::Ready,
+    Cookie, Error, ErrorCode, IdTokenClaims, LogoutCause, OAuth, Phase, Redirect, Result,
+    registry::Ready,
 };
 
 /// How long a logout waits for the provider's metadata: a person looks at an empty page meanwhile.
@@ -83,12 +84,24 @@ impl OAuth {
         let Some(id_token) = &session.payload.id_token else {
             return Ok(None);
         };
+        let is_the_issuers = async {
+            let rule = client.state().await?.issuer_rule().await?;
+            let issuer = session.claims.as_ref().map(IdTokenClaims::issuer);
+            Ok::<_, Error>(issuer.is_none_or(|issuer| rule.is_some_and(|rule| rule.covers(issuer))))
+        };
         let mut logout = client.logout_redirect().id_token_hint(id_token.clone());
         if let Some(uri) = post_logout_redirect_uri {
             logout = logout.post_logout_redirect_uri(uri);
         }
+        // The client may have moved to another provider, which must not learn who the user was at the old one.
+        let redirect = async {
+            match is_the_issuers.await? {
+                true => logout.await,
+                false => Ok(None),
+            }
+        };
         tokio::select! {
-            redirect = logout.into_future() => redirect,
+            redirect = redirect => redirect,
             () = ready.clock().sleep(PATIENCE) => Err(Error::new(
                 ErrorCode::ProviderUnavailable,
                 Phase::Logout,

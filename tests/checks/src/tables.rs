@@ -22,6 +22,11 @@ pub(crate) const GROUPS: &[Group] = &[
     BACKCHANNEL,
     FRONTCHANNEL,
     ENDING,
+    MARKS,
+    AUTHORIZE,
+    BROWSER,
+    REVOCATION,
+    HINT,
     SESSION,
     LOGOUT,
 ];
@@ -347,8 +352,8 @@ const SIGNED_USERINFO: Group = Group {
         ),
         (
             "userinfo signed for another issuer",
-            "Some(issuer) if !rules.issuer.covers(issuer) => {",
-            "Some(issuer) if issuer.is_empty() => {",
+            "rules.issuer.check(kind, issuer, tenant, key_issuer)?;",
+            "rules.issuer.check(kind, issuer, tenant, key_issuer).ok();",
         ),
         (
             "userinfo signed for nobody's issuer",
@@ -484,6 +489,11 @@ const DISCOVERY: Group = Group {
             "metadata of another address",
             "Some(issuers) if issuers.iter().all(|issuer| issuer != found) => {",
             "Some(issuers) if issuers.is_empty() => {",
+        ),
+        (
+            "metadata of an address that does not say whose it is",
+            "            None => Err(Error::new(\n                ErrorCode::IssuerMismatch,",
+            "            None if found.is_empty() => Err(Error::new(\n                ErrorCode::IssuerMismatch,",
         ),
         (
             "an endpoint that is not https",
@@ -761,8 +771,8 @@ const BACKCHANNEL: Group = Group {
     checks: &[
         (
             "a logout token that was used before",
-            "if !ready.first_time(USED, &id, life).await? {",
-            "if !ready.first_time(USED, &id, life).await? && token.id.is_empty() {",
+            "if !ready.first_time(USED, id, life).await? {",
+            "if !ready.first_time(USED, id, life).await? && token.id.is_empty() {",
         ),
         (
             "the session that is named, and no other",
@@ -816,6 +826,68 @@ const ENDING: Group = Group {
             "            ",
         ),
     ],
+};
+
+/// Logouts that come before the login that they end.
+const MARKS: Group = Group {
+    file: "core/src/session/marks.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "logins that look for a logout in turn",
+            "ready.in_turn(&turn, self.was_ended(ready, &state)).await?",
+            "self.was_ended(ready, &state).await?",
+        ),
+        (
+            "a login without sid, while some session of its user ended",
+            ".chain(nameless.map(Marked::Nameless))",
+            "",
+        ),
+    ],
+};
+
+/// How long a login may take.
+const AUTHORIZE: Group = Group {
+    file: "core/src/client/authorize.rs",
+    part: Part::Login,
+    checks: &[(
+        "a login that takes longer than a logout is remembered",
+        "if life > MAX_LIFE {",
+        "if false {",
+    )],
+};
+
+/// Cookies of sibling hosts.
+const BROWSER: Group = Group {
+    file: "core/src/client/cookie/browser.rs",
+    part: Part::Client,
+    checks: &[(
+        "a hundred cookies that anybody can plant",
+        "usize::from(name.starts_with(\"__Host-\"))",
+        "usize::from(name.is_empty())",
+    )],
+};
+
+/// Who is shown a token when it is revoked.
+const REVOCATION: Group = Group {
+    file: "core/src/registry/clients.rs",
+    part: Part::Login,
+    checks: &[(
+        "revoking a token at another provider",
+        "if !state.binding().await?.issued(issued_by) {",
+        "if false {",
+    )],
+};
+
+/// Who is shown an ID token at a logout.
+const HINT: Group = Group {
+    file: "core/src/session/logout.rs",
+    part: Part::Login,
+    checks: &[(
+        "the hint of a logout at another provider",
+        "match is_the_issuers.await? {",
+        "match is_the_issuers.await? || true {",
+    )],
 };
 
 /// The session and its cookie.

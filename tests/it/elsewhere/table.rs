@@ -120,6 +120,11 @@ impl Table {
             }
             Some(StoreFault::Fail) => Err("a fault of the test".into()),
             Some(StoreFault::Hang) => std::future::pending().await,
+            Some(StoreFault::LateAnswer(by)) => {
+                let done = work();
+                tokio::time::sleep(by).await;
+                Ok(done)
+            }
             Some(StoreFault::HoldAnswer(gate)) => {
                 let done = work();
                 gate.pass().await;

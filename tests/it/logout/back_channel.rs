@@ -377,13 +377,16 @@ async fn a_caller_that_goes_away_cancels_no_logout() {
     let oauth = world.oauth();
     let kept = world.log_in(&oauth, "alice").await;
     let mut hears = oauth.token_updates().unwrap();
-    let gate = tokenkeep_testing::Gate::new();
-    world.store.hold(Method::Find, gate.clone());
     let named = token(&world, &LogoutToken::of_session(sid(&kept)));
+    let gate = tokenkeep_testing::Gate::new();
+    // When the token was just used up, at the latest, there is no way back: the provider could not send it again.
+    let used_up = StoreFault::HoldAnswer(gate.clone());
+    world.store.times(Method::Once, used_up, 1);
     let (telling, by) = (oauth.clone(), named.clone());
     let told = tokio::spawn(async move { tell(&telling, &by).await });
     soon(gate.arrived(1)).await;
     told.abort();
+    assert!(soon(told).await.is_err());
     gate.open();
     assert_eq!(next(&mut hears).await.kind(), "logged_out");
     assert!(!is_in(&oauth, &kept.cookies).await);

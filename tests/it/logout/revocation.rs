@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokenkeep::{BrowserCookies, ErrorCode, OAuth, Settings};
+use tokenkeep::{BrowserCookies, ErrorCode, OAuth, ProviderProfile, Revocation, Settings};
 use tokenkeep_testing::{Endpoint, Fault, LogoutToken, Provider};
 
 use super::{LOGGED_OUT, sid, tell, token};
@@ -111,6 +111,55 @@ async fn a_revocation_is_given_up_after_a_while() {
     .await;
     // Six times for the refresh token, and six for the access token.
     assert_eq!(rule.fired(), 12);
+}
+
+/// A revocation shows the token, and a logout the ID token: neither is for the provider that a client has moved to.
+#[tokio::test]
+async fn a_provider_that_took_another_s_place_is_shown_nothing_of_the_old_one() {
+    let world = World::new().await;
+    let other = Provider::builder()
+        .auto_login("alice")
+        .start()
+        .await
+        .unwrap();
+    for way in 0..5 {
+        let oauth = revoking(&world);
+        let kept = world.log_in(&oauth, "alice").await;
+        let session = kept.session.as_ref().unwrap();
+        let moved = crate::world::registration(&other)
+            .revoke_at_logout()
+            .profile(ProviderProfile::new().revocation(Revocation::PerToken));
+        oauth.replace(moved).unwrap();
+        match way {
+            0 => {
+                let out = oauth.log_out(session, Some(LOGGED_OUT)).await.unwrap();
+                assert!(out.redirect.is_none(), "{:?}", out.redirect);
+            }
+            1 => alice(&oauth).revoke().await.unwrap(),
+            2 => assert!(oauth.forget("alice").await.unwrap().is_complete()),
+            3 => {
+                let there = oauth.client(CLIENT).unwrap();
+                let redirect = there.authorize_redirect(crate::world::CALLBACK);
+                let redirect = redirect.await.unwrap();
+                let browser = other.browser();
+                let callback = browser.callback(redirect.url.as_str(), "alice").await;
+                let login =
+                    crate::world::come_back(&there, &callback.unwrap(), &redirect.cookies).await;
+                let kept = oauth.keep_login(&login.unwrap(), "alice", None).await;
+                kept.unwrap();
+            }
+            _ => {
+                oauth.replace(world.registration_named(CLIENT)).unwrap();
+                let registration = world.registration().revoke_at_logout();
+                oauth.replace(registration).unwrap();
+                alice(&oauth).revoke().await.unwrap();
+                assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
+                assert!(!lives(&world), "back at the old one");
+            }
+        }
+        assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
+        assert_eq!(other.requests("/revoke"), 0, "way {way}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,13 @@ use crate::Secret;
 /// Part of the name of every cookie that is ours.
 const OURS: &str = "tokenkeep-";
 
-/// The cookies of ours that a browser sent (RFC 6265 section 4.2), at most 100 of them; those of others are passed over.
+/// How many cookies are read.
+const MAX: usize = 100;
+
+/// The cookies of ours that a browser sent (RFC 6265 section 4.2), at most 100 of those with `__Host-` in front of their
+/// names, and 100 without; those of others are passed over. Sibling domains can set any number of the latter, and have them
+/// sent first: they must not push out the former.
+///
 /// `Debug` shows names only.
 #[derive(Clone, Default)]
 pub struct BrowserCookies(Vec<(String, Secret)>);
@@ -24,8 +30,16 @@ impl BrowserCookies {
                 // escapes the rules for `__Host-`.
                 .filter_map(|pair| pair.trim_matches([' ', '\t']).split_once('='))
                 .filter(|(name, _)| name.contains(OURS))
+                .filter({
+                    let mut room = [MAX; 2];
+                    move |(name, _)| {
+                        let left = &mut room[usize::from(name.starts_with("__Host-"))];
+                        let fits = *left > 0;
+                        *left = left.saturating_sub(1);
+                        fits
+                    }
+                })
                 .map(|(name, value)| (name.to_owned(), Secret::from(value.trim_matches('"'))))
-                .take(100)
                 .collect(),
         )
     }
@@ -65,5 +79,20 @@ mod tests {
         ]);
         let values: Vec<_> = cookies.values("__Host-tokenkeep-s").collect();
         assert_eq!(values, ["own", "quoted"]);
+    }
+
+    #[test]
+    fn cookies_that_siblings_can_plant_push_out_none_that_they_cannot() {
+        let planted: String = (0..200).map(|n| format!("tokenkeep-{n}=x; ")).collect();
+        let own: String = (0..200)
+            .map(|n| format!("__Host-tokenkeep-{n}=x; "))
+            .collect();
+        let cookies = BrowserCookies::parse([
+            format!("{planted}__Host-tokenkeep-s=own; {own}").as_str(),
+            planted.as_str(),
+        ]);
+        let values: Vec<_> = cookies.values("__Host-tokenkeep-s").collect();
+        assert_eq!(values, ["own"]);
+        assert_eq!(cookies.iter().count(), 200, "and none without end");
     }
 }

@@ -356,13 +356,13 @@ fn an_address_says_who_the_issuer_is() {
         ),
         (
             format!("{known}/openid-configurationx"),
-            "https://anybody.example",
-            None,
+            "https://h.example",
+            Some(ErrorCode::IssuerMismatch),
         ),
         (
             "https://h.example/metadata.json".into(),
             "https://anybody.example",
-            None,
+            Some(ErrorCode::IssuerMismatch),
         ),
         (
             "https://h.example:8443/.well-known/openid-configuration".into(),

@@ -565,7 +565,9 @@ async fn keys_are_where_the_metadata_says() {
     ]);
     let metadata = Cached::of_metadata_url(
         bench.http.clone(),
-        "https://login.example/meta".parse().unwrap(),
+        "https://login.example/.well-known/openid-configuration"
+            .parse()
+            .unwrap(),
         None,
     );
     let keys = Cached::keys_of(bench.http.clone(), metadata);

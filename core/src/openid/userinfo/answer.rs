@@ -101,11 +101,9 @@ fn verify(
         return Err(kind.invalid("is a logout token"));
     }
     match payload.issuer.as_deref() {
-        Some(issuer) if !rules.issuer.covers(issuer) => {
-            return Err(kind.fault(
-                ErrorCode::IssuerMismatch,
-                "the signed userinfo was issued by somebody else than the client's issuer",
-            ));
+        Some(issuer) => {
+            let (tenant, key_issuer) = (payload.tenant.as_deref(), signed.key_issuer.as_deref());
+            rules.issuer.check(kind, issuer, tenant, key_issuer)?;
         }
         None if !is_compared => return Err(kind.missing("iss")),
         _ => {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Line, Move, Row, rewritten};
+use super::{IssuedBy, Line, Move, Row, rewritten};
 use crate::{
     Timestamp,
     refresh::rules::{Rule, holds},
@@ -63,6 +63,7 @@ pub(crate) enum Forget {
     Done {
         ended: Line,
         body: Body,
+        issued_by: IssuedBy,
         /// It may be removed at once.
         at_once: bool,
     },
@@ -125,6 +126,7 @@ pub(crate) fn forget(row: Row<'_>, now: Timestamp) -> Move<Forget> {
     let outcome = Forget::Done {
         ended: Line::of(record),
         body: record.body.clone(),
+        issued_by: IssuedBy::of(record),
         at_once,
     };
     Move::Write(Box::new(next), outcome)

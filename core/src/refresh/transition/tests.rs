@@ -832,6 +832,7 @@ fn what_is_forgotten_holds_nothing_and_lets_nobody_back() {
         ended,
         body,
         at_once,
+        ..
     } = outcome
     else {
         panic!("{outcome:?}");
