@@ -138,6 +138,7 @@ impl Error {
             | ErrorCode::InsufficientScope
             | ErrorCode::StepUpRequired => Action::Login { connect_url: None },
             ErrorCode::ProviderUnavailable
+            | ErrorCode::MissingKey
             | ErrorCode::StoreUnavailable
             | ErrorCode::RequestFailed
             | ErrorCode::RefreshUnavailable => Action::Retry { after: None },

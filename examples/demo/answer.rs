@@ -83,7 +83,14 @@ pub(crate) async fn dress(request: Request, next: Next) -> Response {
         // That of tokenkeep's own page knows another style sheet.
         headers.remove(header::CONTENT_SECURITY_POLICY);
     }
+    let may_be_framed = response
+        .headers()
+        .get(header::CONTENT_SECURITY_POLICY)
+        .is_some_and(|policy| policy.as_bytes().ends_with(b"frame-ancestors *"));
     for (name, value) in SECURITY {
+        if may_be_framed && name == header::X_FRAME_OPTIONS {
+            continue;
+        }
         let value = HeaderValue::from_static(value);
         response.headers_mut().entry(name).or_insert(value);
     }

@@ -333,14 +333,16 @@ impl Client {
         }
         let rules = state.id_token_rules().await?;
         let clock = Arc::clone(self.oauth()?.clock());
-        validate_with(
+        let claims = validate_with(
             id_token.expose(),
             state.keys()?,
             &rules,
             &checks,
             clock.as_ref(),
         )
-        .await
+        .await?;
+        state.saw_id_token(id_token.expose());
+        Ok(claims)
     }
 }
 

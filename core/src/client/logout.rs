@@ -188,7 +188,10 @@ impl Client {
         let oauth = self.oauth()?;
         let state = params
             .state()
-            .map_err(|error| error.in_phase(Phase::Logout).with_client(self.name()))?;
+            .map_err(|error| {
+                let message = "the browser brings no state back from the logout; it is logged out here all the same";
+                Error::new(error.code(), Phase::Logout, message).with_client(self.name())
+            })?;
         let cookie = oauth.cookie(&oauth.base_for(base)?, "tokenkeep-logout");
         let now = oauth.clock().now();
         let is_ours = cookies.values(&cookie.name).any(|value| {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{AuthorizeOptions, BrowserCookies, Client, Cookie, ResponseMode, ReturnTo};
-use crate::{Result, Secret};
+use crate::{Phase, Result, Secret};
 
 /// A login to start: await it.
 #[must_use = "a login starts when it is awaited"]
@@ -138,7 +138,17 @@ impl AuthorizeRedirect {
     async fn start(mut self) -> Result<Redirect> {
         let oauth = self.client.oauth()?;
         let state = self.client.state().await?;
-        let endpoint = state.authorization_endpoint().await?;
+        // Before anybody is sent away: without either of them nobody would come back logged in.
+        let endpoint = state.required(
+            state.authorization_endpoint().await?,
+            Phase::Authorize,
+            "authorization endpoint",
+        )?;
+        state.required(
+            state.token_endpoint().await?,
+            Phase::Authorize,
+            "token endpoint",
+        )?;
         let issuer = state.issuer().await?;
         let redirect_uri = self
             .options
@@ -153,7 +163,7 @@ impl AuthorizeRedirect {
         let now = oauth.clock().now();
         let authorization =
             self.options
-                .authorize(&state.resolved, endpoint.as_ref(), issuer.as_deref(), now)?;
+                .authorize(&state.resolved, Some(&endpoint), issuer.as_deref(), now)?;
         let flows = oauth.flow_cookies(&base);
         let cookie = match flows.seal(&authorization.flow) {
             Ok(cookie) => cookie,

@@ -1,6 +1,6 @@
 //! What a registry knows of one client: its registration, and its provider's metadata and keys as far as they are loaded.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use url::Url;
 
@@ -8,9 +8,9 @@ use super::{
     Bounds, ClientAuthentication, Endpoint, Resolved, TokenEndpoint, TokenHooks, negotiate,
 };
 use crate::{
-    Error, ErrorCode, Phase, ProviderMetadata, Result, Secret,
+    Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
     http::Http,
-    openid::{Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded},
+    openid::{Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded, algorithm_of},
     refresh::Binding,
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct ClientState {
     pub(crate) http: Http,
     metadata: Option<Cached<ProviderMetadata>>,
     keys: Option<Cached<KeySet>>,
+    /// By which the provider has signed this client's ID tokens, as far as this process has seen any.
+    signs_by: Mutex<Vec<SigningAlgorithm>>,
 }
 
 /// An endpoint that the registration may name, and the metadata otherwise.
@@ -78,11 +80,26 @@ impl ClientState {
             http,
             metadata,
             keys,
+            signs_by: Mutex::default(),
         })
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.resolved.name
+    }
+
+    /// Remembers by which algorithm a validated ID token was signed.
+    pub(super) fn saw_id_token(&self, raw: &str) {
+        let mut seen = self.signs_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(algorithm) = algorithm_of(raw).filter(|algorithm| !seen.contains(algorithm)) {
+            seen.push(algorithm);
+        }
+    }
+
+    /// Has the provider signed ID tokens for this client, and none of them by this algorithm?
+    pub(crate) fn never_signs_by(&self, algorithm: SigningAlgorithm) -> bool {
+        let seen = self.signs_by.lock().unwrap_or_else(PoisonError::into_inner);
+        !seen.is_empty() && !seen.contains(&algorithm)
     }
 
     /// The provider's metadata, if it has any.
@@ -142,12 +159,19 @@ impl ClientState {
     /// An endpoint that there is no going on without.
     pub(crate) fn required(&self, url: Option<Url>, phase: Phase, what: &str) -> Result<Url> {
         url.ok_or_else(|| {
-            Error::new(
-                ErrorCode::InvalidConfiguration,
-                phase,
-                format!("the client has no {what}"),
-            )
-            .with_client(self.name())
+            let (code, message) = match self.metadata {
+                Some(_) => (
+                    ErrorCode::InvalidMetadata,
+                    format!(
+                        "the provider's metadata names no {what}; the registration may name it"
+                    ),
+                ),
+                None => (
+                    ErrorCode::InvalidConfiguration,
+                    format!("the client has no {what}"),
+                ),
+            };
+            Error::new(code, phase, message).with_client(self.name())
         })
     }
 

@@ -13,7 +13,7 @@ use aws_lc_rs::{constant_time, digest};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{
-    Cached, IdTokenClaims, IdTokenRules, KeySet, SigningAlgorithm,
+    Asker, Cached, IdTokenClaims, IdTokenRules, KeySet, SigningAlgorithm,
     checks::{IdTokenChecks, NonceRule},
     claims::Payload,
     signed::{Kind, Signed, open, with_newest_keys},
@@ -72,7 +72,10 @@ pub(crate) async fn validate_with(
     checks: &IdTokenChecks<'_>,
     clock: &dyn Clock,
 ) -> Result<IdTokenClaims> {
-    with_newest_keys(keys, |keys| validate(raw, keys, rules, checks, clock.now())).await
+    with_newest_keys(keys, Asker::Provider, |keys| {
+        validate(raw, keys, rules, checks, clock.now())
+    })
+    .await
 }
 
 /// Checks the claims of a token whose signature was verified.

@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::watch;
 use url::Url;
 
+pub(crate) use self::state::Asker;
 use self::{
     remote::{Asked, Lifetime, Place, Remote},
     state::{Flight, Outcome, State},
@@ -100,10 +101,15 @@ impl Cached<KeySet> {
 
     /// The keys where the metadata says, also after it said otherwise.
     pub(crate) fn keys_of(http: Http, metadata: Cached<ProviderMetadata>) -> Self {
-        let ask = move || -> Asked {
+        let ask = move |moved_from: Option<Url>| -> Asked {
             let metadata = metadata.clone();
             Box::pin(async move {
-                metadata.get().await?.value.jwks_uri.clone().ok_or_else(|| {
+                let mut known = metadata.get().await?;
+                if moved_from.is_some() && known.value.jwks_uri == moved_from {
+                    let newer = metadata.refetch_unless_newer_than(known.serial, Asker::Provider);
+                    known = newer.await?;
+                }
+                known.value.jwks_uri.clone().ok_or_else(|| {
                     Error::new(
                         ErrorCode::InvalidMetadata,
                         Phase::Keys,
@@ -171,17 +177,21 @@ impl<T: Send + Sync + 'static> Cached<T> {
     }
 
     /// The document, fetched anew unless it has changed since `seen`: for a signature by a key that is not in it.
-    /// At most one such fetch in 30 s, if it brings nothing new; in between the document stays as it is.
+    /// At most one such fetch in 30 s for each kind of `asker`, if it brings nothing new; in between the document stays as it is.
     ///
     /// # Errors
     /// As [`get`](Self::get).
     ///
     /// # Cancel safety
     /// As [`get`](Self::get).
-    pub(crate) async fn refetch_unless_newer_than(&self, seen: u64) -> Result<Arc<Loaded<T>>> {
+    pub(crate) async fn refetch_unless_newer_than(
+        &self,
+        seen: u64,
+        asker: Asker,
+    ) -> Result<Arc<Loaded<T>>> {
         match &self.0 {
             Kind::Fixed(loaded) => Ok(Arc::clone(loaded)),
-            Kind::Shared(shared) => shared.refetch_unless_newer_than(seen).await,
+            Kind::Shared(shared) => shared.refetch_unless_newer_than(seen, asker).await,
         }
     }
 }
@@ -227,9 +237,13 @@ impl<T: Send + Sync + 'static> Shared<T> {
         Next::Wait(flight, is_ours)
     }
 
-    async fn refetch_unless_newer_than(self: &Arc<Self>, seen: u64) -> Result<Arc<Loaded<T>>> {
+    async fn refetch_unless_newer_than(
+        self: &Arc<Self>,
+        seen: u64,
+        asker: Asker,
+    ) -> Result<Arc<Loaded<T>>> {
         for _ in 0..ATTEMPTS {
-            match self.next_to_refetch(seen) {
+            match self.next_to_refetch(seen, asker) {
                 Next::Done(outcome) => return outcome,
                 Next::Wait(flight, is_ours) => match land(flight).await {
                     // One that was under way may have begun before the change that the caller saw.
@@ -242,7 +256,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
         Err(self.given_up())
     }
 
-    fn next_to_refetch(self: &Arc<Self>, seen: u64) -> Next<T> {
+    fn next_to_refetch(self: &Arc<Self>, seen: u64, asker: Asker) -> Next<T> {
         let now = self.remote.http.clock.monotonic();
         let mut state = self.lock();
         if let Some(loaded) = state.newer_than(seen) {
@@ -252,7 +266,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
             if let Some(error) = state.cooling(now) {
                 return Next::Done(Err(error));
             }
-            if let Some(loaded) = state.may_not_force(now) {
+            if let Some(loaded) = state.may_not_force(now, asker) {
                 return Next::Done(Ok(loaded));
             }
         }

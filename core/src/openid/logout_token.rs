@@ -8,7 +8,7 @@ use serde::{
 };
 
 use super::{
-    Cached, IdTokenRules, KeySet, SigningAlgorithm,
+    Asker, Cached, IdTokenRules, KeySet, SigningAlgorithm,
     claims::LOGOUT_EVENT,
     id_token::is_unfit,
     json::{NumericDate, ObjectReader, OneOrMany, Text, read_object},
@@ -51,9 +51,11 @@ pub(crate) async fn validate_logout_token(
     rules: &IdTokenRules,
     clock: &dyn Clock,
 ) -> Result<LogoutToken> {
-    with_newest_keys(keys, |keys| validate(raw, keys, rules, clock.now()))
-        .await
-        .map_err(refused)
+    with_newest_keys(keys, Asker::Anybody, |keys| {
+        validate(raw, keys, rules, clock.now())
+    })
+    .await
+    .map_err(refused)
 }
 
 /// Whatever is wrong with the token has one code; keys that cannot be had are another matter.

@@ -43,7 +43,7 @@ pub(crate) use {
     id_token::{validate, validate_with},
     issuer::{IssuerRule, IssuerTemplate},
     keys::KeySet,
-    loader::{Cached, Loaded},
+    loader::{Asker, Cached, Loaded},
     logout::{EndSession, end_session_url},
     logout_token::{LogoutToken, validate_logout_token},
     peek::{algorithm_of, peek, read_again},

@@ -2,7 +2,7 @@
 //! RFC 8725).
 
 use super::{
-    Cached, IdTokenRules, KeySet, SigningAlgorithm,
+    Asker, Cached, IdTokenRules, KeySet, SigningAlgorithm,
     jws::{Compact, Header, Unreadable},
     keys::{Mismatch, jwk::Jwk},
 };
@@ -198,10 +198,7 @@ fn verify_by_secret(
 fn wrong_signature(kind: Kind) -> Error {
     kind.fault(
         ErrorCode::InvalidSignature,
-        format!(
-            "the signature of {} does not verify",
-            kind.name().trim_start_matches("the ")
-        ),
+        format!("the signature of {} does not verify", kind.name()),
     )
 }
 
@@ -215,6 +212,7 @@ fn wrong_signature(kind: Kind) -> Error {
 /// Dropping the future changes nothing.
 pub(super) async fn with_newest_keys<T>(
     keys: &Cached<KeySet>,
+    asker: Asker,
     attempt: impl Fn(&KeySet) -> Result<T>,
 ) -> Result<T> {
     let known = keys.get().await?;
@@ -229,7 +227,7 @@ pub(super) async fn with_newest_keys<T>(
         }
         done => return done,
     };
-    match keys.refetch_unless_newer_than(known.serial).await {
+    match keys.refetch_unless_newer_than(known.serial, asker).await {
         Ok(newer) if newer.serial != known.serial => attempt(&newer.value),
         Err(unavailable) if refused.code() == ErrorCode::MissingKey => Err(unavailable),
         _ => Err(refused),

@@ -431,6 +431,8 @@ impl TokenSource for Clients {
         .await
         {
             Ok(_) => Ok(true),
+            // The provider may publish its key later than it signs by it.
+            Err(error) if error.code() == ErrorCode::MissingKey => Ok(false),
             Err(error) if error.phase() == Phase::IdToken => Err(error),
             Err(_) => Ok(false),
         }

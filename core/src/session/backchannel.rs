@@ -67,6 +67,18 @@ impl Client {
         let rules = state.id_token_rules().await?;
         let clock = ready.clock().as_ref();
         let token = validate_logout_token(raw.expose(), state.keys()?, &rules, clock).await?;
+        // Where the session is there no more, nothing else tells how its ID token was signed.
+        if state.never_signs_by(token.algorithm) {
+            return Err(Error::new(
+                ErrorCode::InvalidLogoutToken,
+                Phase::Logout,
+                format!(
+                    "the logout token is signed by {}, and no ID token of this client is: register it at the provider with one \
+                     id_token_signed_response_alg",
+                    token.algorithm
+                ),
+            ));
+        }
         let id = name_of(&[self.name(), &token.issuer, &token.id]);
         // Kept a second longer than it is looked at: stores count in seconds.
         let life = token.over_at.since(clock.now()) + Duration::from_secs(1);

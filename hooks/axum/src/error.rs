@@ -58,14 +58,14 @@ impl Error {
     }
 
     /// The JSON of an error: `{error, phase, client, message, action, retry_after?, connect_url?}`. The message says what
-    /// happened, and behind it what to change ([`ErrorCode::help`]).
+    /// happened, what the provider says of it, and what to change ([`ErrorCode::help`]).
     #[must_use]
     pub fn json(error: &core::Error) -> Value {
         let mut body = json!({
             "error": error.code().as_str(),
             "phase": error.phase().as_str(),
             "client": error.client(),
-            "message": format!("{}. {}", page::message(error), error.help()),
+            "message": message(error),
             "action": error.action().as_str(),
         });
         if let Some(wait) = error.retry_after() {
@@ -76,6 +76,15 @@ impl Error {
         }
         body
     }
+}
+
+/// What happened, what the provider says of it, and what to change.
+fn message(error: &core::Error) -> String {
+    let description = error
+        .provider()
+        .and_then(|said| said.description.as_deref());
+    let said = description.map_or_else(String::new, |said| format!(" (the provider says: {said})"));
+    format!("{}{said}. {}", page::message(error), error.help())
 }
 
 impl fmt::Debug for Error {

@@ -299,8 +299,20 @@ async fn a_logout_token_is_signed_as_the_id_token_of_what_it_ends() {
         );
         assert!(is_in(&oauth, &kept.cookies).await);
     }
+    // A process that has seen no ID token goes by the session's own.
+    let (there, _) = world.second().await;
+    let other = LogoutToken::of_subject("alice").fault(LogoutTokenFault::OtherAlgorithm);
+    refused(
+        tell(&there, &token(&world, &other)).await,
+        ErrorCode::InvalidLogoutToken,
+    );
     let named = token(&world, &LogoutToken::of_session(sid(&kept)));
     assert_eq!(tell(&oauth, &named).await.unwrap().sessions, 1);
+    // Nor does one pass where nothing is left to end.
+    refused(
+        tell(&oauth, &token(&world, &other)).await,
+        ErrorCode::InvalidLogoutToken,
+    );
 }
 
 #[tokio::test]

@@ -82,6 +82,25 @@ async fn an_id_token_that_cannot_be_read_never_loses_the_tokens_beside_it() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_published_too_late_costs_no_grant() {
+    on_every_store(Provider::builder, async |world| {
+        let oauth = world.oauth();
+        let grant = world.alice(&oauth).await;
+        let unknown = Fault::IdToken(IdTokenFault::UnknownKid);
+        let rule = world.provider.faults().on(Endpoint::Token, unknown);
+        for _ in 0..2 {
+            // The second finds that no fetch is due.
+            soon(grant.refresh()).await.unwrap();
+            assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
+            assert_eq!(grant.get("me").await.unwrap().status(), 200);
+        }
+        rule.off();
+        soon(grant.refresh()).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_new_key_just_before_a_refresh_is_fetched_once() {
     on_every_store(Provider::builder, async |world| {
         let oauth = world.oauth();

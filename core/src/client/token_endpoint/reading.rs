@@ -161,7 +161,10 @@ impl Reading {
                 ignored.push(name);
             }
         };
-        let expires_in = find("expires_in").and_then(as_duration);
+        // One that is over at once says nothing: whoever waits for the token would have it renewed for ever.
+        let expires_in = find("expires_in")
+            .and_then(as_duration)
+            .filter(|life| !life.is_zero());
         lenient(
             "expires_in",
             expires_in.is_some() || find("expires_in").is_none_or(|raw| raw == "null"),

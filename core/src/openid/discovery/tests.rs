@@ -121,7 +121,6 @@ fn a_template_is_an_issuer_only_where_it_was_named() {
     for outcome in [
         parse(&template, None),
         parse(&template, Some(ISSUER)),
-        at("https://login.example/metadata"),
         at("https://login.example/common/v2.0/.well-known/openid-configuration"),
         // Spelled so in the address, it is still nobody's.
         at("https://login.example/{tenantid}/v2.0/.well-known/openid-configuration"),

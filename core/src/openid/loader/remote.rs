@@ -36,11 +36,11 @@ pub(super) type Parse<T> = Box<dyn Fn(&Url, &[u8]) -> Result<T> + Send + Sync>;
 pub(super) enum Place {
     /// At the first of these that has it.
     At(Vec<Url>),
-    /// Where another document says.
+    /// Where another document says, looked at anew if nothing is there any more.
     Asked(Ask),
 }
 
-pub(super) type Ask = Box<dyn Fn() -> Asked + Send + Sync>;
+pub(super) type Ask = Box<dyn Fn(Option<Url>) -> Asked + Send + Sync>;
 
 pub(super) type Asked = Pin<Box<dyn Future<Output = Result<Url>> + Send>>;
 
@@ -62,8 +62,28 @@ impl<T> Remote<T> {
     pub(super) async fn fetch(&self, known: Option<(Url, HeaderValue)>) -> Result<Fetched<T>> {
         let urls = match &self.place {
             Place::At(urls) => urls.clone(),
-            Place::Asked(ask) => vec![ask().await?],
+            Place::Asked(ask) => {
+                let url = ask(None).await?;
+                return match self.fetch_from(vec![url.clone()], &known).await {
+                    Err(error) if error.code() == ErrorCode::ProviderError => {
+                        let moved_to = ask(Some(url.clone())).await?;
+                        if moved_to == url {
+                            return Err(error);
+                        }
+                        self.fetch_from(vec![moved_to], &known).await
+                    }
+                    done => done,
+                };
+            }
         };
+        self.fetch_from(urls, &known).await
+    }
+
+    async fn fetch_from(
+        &self,
+        urls: Vec<Url>,
+        known: &Option<(Url, HeaderValue)>,
+    ) -> Result<Fetched<T>> {
         let mut first_error = None;
         for url in urls {
             let mut headers = HeaderMap::new();

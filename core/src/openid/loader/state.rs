@@ -24,6 +24,15 @@ const COOL_DOWN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_
 /// How much more.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
+/// Whose token has a key that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// It came with an answer of the provider's.
+    Provider,
+    /// Anybody may have sent it: whoever forges some must not use up what the provider's own tokens need.
+    Anybody,
+}
+
 pub(super) type Outcome<T> = Result<Arc<Loaded<T>>, Arc<Error>>;
 pub(super) type Flight<T> = watch::Receiver<Option<Outcome<T>>>;
 
@@ -31,8 +40,9 @@ pub(super) struct State<T> {
     pub(super) current: Option<Current<T>>,
     pub(super) flight: Option<Flight<T>>,
     failure: Option<Failure>,
-    /// When a fetch may be forced again, on the monotonic clock as all times here.
-    forced_not_before: Duration,
+    /// When a fetch may be forced again by what the provider answered, and by what anybody sent, on the monotonic clock as all
+    /// times here.
+    forced_not_before: [Duration; 2],
 }
 
 pub(super) struct Current<T> {
@@ -55,7 +65,7 @@ impl<T> Default for State<T> {
             current: None,
             flight: None,
             failure: None,
-            forced_not_before: Duration::ZERO,
+            forced_not_before: [Duration::ZERO; 2],
         }
     }
 }
@@ -87,13 +97,14 @@ impl<T> State<T> {
     }
 
     /// The document, if it is too early to force a fetch; else that time begins anew.
-    pub(super) fn may_not_force(&mut self, now: Duration) -> Option<Arc<Loaded<T>>> {
+    pub(super) fn may_not_force(&mut self, now: Duration, asker: Asker) -> Option<Arc<Loaded<T>>> {
+        let not_before = &mut self.forced_not_before[asker as usize];
         if let Some(current) = &self.current
-            && now < self.forced_not_before
+            && now < *not_before
         {
             return Some(Arc::clone(&current.loaded));
         }
-        self.forced_not_before = now + PAUSE;
+        *not_before = now + PAUSE;
         None
     }
 
@@ -148,7 +159,8 @@ impl<T> State<T> {
                 Arc::clone(&current.loaded)
             }
             before => {
-                self.forced_not_before = self.forced_not_before.min(now + SHORT_PAUSE);
+                let soon = now + SHORT_PAUSE;
+                self.forced_not_before = self.forced_not_before.map(|at| at.min(soon));
                 Arc::new(Loaded {
                     value: document.value,
                     serial: before.as_ref().map_or(0, |current| current.loaded.serial) + 1,

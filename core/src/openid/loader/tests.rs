@@ -397,29 +397,90 @@ async fn an_unknown_key_costs_one_fetch_and_then_a_pause() {
     let seen = keys.get().await.unwrap().serial;
     for _ in 0..100 {
         assert_eq!(
-            keys.refetch_unless_newer_than(seen).await.unwrap().serial,
+            keys.refetch_unless_newer_than(seen, Asker::Provider)
+                .await
+                .unwrap()
+                .serial,
             seen
         );
     }
     assert_eq!(bench.requests(), 2);
     bench.clock.advance(Duration::from_secs(29));
-    keys.refetch_unless_newer_than(seen).await.unwrap();
+    keys.refetch_unless_newer_than(seen, Asker::Provider)
+        .await
+        .unwrap();
     assert_eq!(bench.requests(), 2);
     bench.clock.advance(Duration::from_secs(1));
-    keys.refetch_unless_newer_than(seen).await.unwrap();
+    keys.refetch_unless_newer_than(seen, Asker::Provider)
+        .await
+        .unwrap();
     assert_eq!(bench.requests(), 3);
     bench.clock.advance(Duration::from_secs(30));
     assert_eq!(
-        keys.refetch_unless_newer_than(seen).await.unwrap().serial,
+        keys.refetch_unless_newer_than(seen, Asker::Provider)
+            .await
+            .unwrap()
+            .serial,
         seen + 1
     );
     // Whoever saw the old ones gets the new ones at no cost, whenever.
     bench.clock.advance(minutes(5));
     assert_eq!(
-        keys.refetch_unless_newer_than(seen).await.unwrap().serial,
+        keys.refetch_unless_newer_than(seen, Asker::Provider)
+            .await
+            .unwrap()
+            .serial,
         seen + 1
     );
     assert_eq!(bench.requests(), 4);
+}
+
+#[tokio::test]
+async fn what_anybody_may_send_uses_up_no_fetch_of_the_providers_own_tokens() {
+    let bench = Bench::new([ok(first_keys()), ok(first_keys()), ok(second_keys())]);
+    let keys = bench.keys();
+    let seen = keys.get().await.unwrap().serial;
+    for _ in 0..100 {
+        let known = keys.refetch_unless_newer_than(seen, Asker::Anybody).await;
+        assert_eq!(known.unwrap().serial, seen);
+    }
+    assert_eq!(bench.requests(), 2);
+    let newer = keys.refetch_unless_newer_than(seen, Asker::Provider).await;
+    assert_eq!(newer.unwrap().serial, seen + 1);
+    assert_eq!(bench.requests(), 3);
+}
+
+#[tokio::test]
+async fn keys_that_are_no_longer_there_are_looked_for_where_the_metadata_says_now() {
+    let document = |keys: &str| {
+        let document =
+            json!({"issuer": ISSUER, "jwks_uri": format!("https://login.example{keys}")});
+        ok(document.to_string().into_bytes())
+    };
+    let bench = Bench::new([
+        document("/keys/1"),
+        ok(first_keys()),
+        // They moved.
+        status(404),
+        document("/keys/2"),
+        ok(second_keys()),
+        // They are gone.
+        status(404),
+        document("/keys/2"),
+    ]);
+    let url = "https://login.example/.well-known/openid-configuration";
+    let metadata = Cached::of_metadata_url(bench.http.clone(), url.parse().unwrap(), None);
+    let keys = Cached::keys_of(bench.http.clone(), metadata);
+    let seen = keys.get().await.unwrap().serial;
+    let moved = keys.refetch_unless_newer_than(seen, Asker::Provider).await;
+    assert_eq!(moved.unwrap().serial, seen + 1);
+    assert_eq!(bench.requests(), 5);
+    bench.clock.advance(minutes(1));
+    let gone = keys
+        .refetch_unless_newer_than(seen + 1, Asker::Provider)
+        .await;
+    assert_eq!(gone.unwrap_err().code(), ErrorCode::ProviderError);
+    assert_eq!(bench.requests(), 7);
 }
 
 #[tokio::test]
@@ -431,7 +492,12 @@ async fn many_unknown_keys_at_once_cost_one_fetch() {
     let callers: Vec<_> = (0..100)
         .map(|_| {
             let keys = keys.clone();
-            tokio::spawn(async move { keys.refetch_unless_newer_than(seen).await.unwrap().serial })
+            tokio::spawn(async move {
+                keys.refetch_unless_newer_than(seen, Asker::Provider)
+                    .await
+                    .unwrap()
+                    .serial
+            })
         })
         .collect();
     bench.settle().await;
@@ -455,7 +521,12 @@ async fn a_fetch_under_way_that_brings_nothing_new_is_followed_by_one() {
     assert_eq!(bench.requests(), 2);
     let caller = tokio::spawn({
         let keys = keys.clone();
-        async move { keys.refetch_unless_newer_than(seen).await.unwrap().serial }
+        async move {
+            keys.refetch_unless_newer_than(seen, Asker::Provider)
+                .await
+                .unwrap()
+                .serial
+        }
     });
     bench.settle().await;
     bench.script.gate.add_permits(2);
@@ -504,7 +575,7 @@ async fn a_fixed_document_is_never_fetched() {
     let keys = Cached::fixed(KeySet::parse(&first_keys()).unwrap().0);
     let loaded = keys.get().await.unwrap();
     assert_eq!(
-        keys.refetch_unless_newer_than(loaded.serial)
+        keys.refetch_unless_newer_than(loaded.serial, Asker::Provider)
             .await
             .unwrap()
             .serial,

@@ -4,7 +4,7 @@ use crate::{
     Clock, Error, ErrorCode, Phase, ProviderError, Result, Timestamp,
     http::Answer,
     openid::{
-        Cached, IdTokenRules, KeySet,
+        Asker, Cached, IdTokenRules, KeySet,
         claims::Payload,
         json::has_each_member_once,
         signed::{Kind, open, with_newest_keys},
@@ -79,7 +79,7 @@ pub(crate) async fn verified(
     is_compared: bool,
     clock: &dyn Clock,
 ) -> Result<String> {
-    with_newest_keys(keys, |keys| {
+    with_newest_keys(keys, Asker::Provider, |keys| {
         verify(raw, keys, rules, is_compared, clock.now())
     })
     .await

@@ -13,7 +13,10 @@ async fn what_is_no_risk_is_read_liberally() {
         (r#"" 3600 ""#, Some(3600.0)),
         ("3599.5", Some(3599.5)),
         (r#""3599.5""#, Some(3599.5)),
-        ("0", Some(0.0)),
+        ("1", Some(1.0)),
+        // Taken as it is said, it would be renewed for ever.
+        ("0", None),
+        ("0.0", None),
         ("99999999999999999999999", Some(1e10)),
         ("1e400", Some(1e10)),
         (r#""1e400""#, Some(1e10)),
