@@ -83,7 +83,10 @@ fn message(error: &core::Error) -> String {
     let description = error
         .provider()
         .and_then(|said| said.description.as_deref());
-    let said = description.map_or_else(String::new, |said| format!(" (the provider says: {said})"));
+    // Whoever puts a message into a page without escaping it gets no markup of the provider's with it.
+    let said = description.map_or_else(String::new, |said| {
+        format!(" (the provider says: {})", said.replace(['<', '>'], ""))
+    });
     format!("{}{said}. {}", page::message(error), error.help())
 }
 

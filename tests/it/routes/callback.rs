@@ -311,6 +311,15 @@ async fn an_error_of_the_provider_is_shown_as_text_and_never_as_markup() {
             assert!(answer.body.contains(code), "{}", answer.body);
             assert!(!answer.body.contains(markup), "{}", answer.body);
             assert!(!answer.body.contains("javascript:"), "{}", answer.body);
+            let is_told = answer
+                .body
+                .contains("the provider says: scriptalert(1)/script");
+            assert_eq!(
+                is_told,
+                accept[header::ACCEPT] == "application/json",
+                "{}",
+                answer.body
+            );
             assert!(!answer.body.contains('\0'), "{}", answer.body);
             assert!(!answer.headers.contains_key("a"));
             assert!(!answer.body.contains("<b onload"), "{}", answer.body);
