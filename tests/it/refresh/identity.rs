@@ -22,7 +22,6 @@ async fn another_identity_gets_no_access_token_and_its_refresh_token_is_not_lost
         IdTokenFault::WrongSignature,
         IdTokenFault::AlgNone,
         IdTokenFault::Expired,
-        IdTokenFault::UnknownKid,
         // Nothing is there to compare with, but the nonce of the login.
         IdTokenFault::WrongNonce,
     ] {
