@@ -20,7 +20,9 @@ pub(super) fn discovery(data: &[u8]) -> bool {
     let metadata = match ProviderMetadata::parse(data, None) {
         Ok(metadata) => metadata,
         Err(error) => {
-            assert_eq!(error.code(), ErrorCode::InvalidMetadata);
+            // An issuer with a place to fill in it is nobody's.
+            let is_template = error.code() == ErrorCode::IssuerMismatch;
+            assert!(is_template || error.code() == ErrorCode::InvalidMetadata);
             return false;
         }
     };
@@ -100,7 +102,10 @@ pub(super) fn jwks(data: &[u8]) -> bool {
         // Neither an empty signature nor bytes of any length.
         for signature in [&[][..], &[0x5a; 64], &[0x5a; 256]] {
             for kid in [None, kid, Some("")] {
-                assert!(set.verify(kid, algorithm, b"message", signature).is_err());
+                assert!(
+                    set.verified_by(kid, algorithm, b"message", signature)
+                        .is_err()
+                );
             }
         }
     }
