@@ -61,11 +61,11 @@ impl AuthorizeOptions {
     /// Builds the request to `endpoint`, which is the registration's or the metadata's; `issuer` is whoever it belongs to.
     ///
     /// # Errors
-    /// `invalid_configuration` without an endpoint or redirect URI, `invalid_parameter` for a value that cannot be sent.
+    /// `invalid_configuration` without a redirect URI, `invalid_metadata` for an endpoint that is not https, `invalid_parameter` for a value that cannot be sent.
     pub(crate) fn authorize(
         self,
         client: &Resolved,
-        endpoint: Option<&Url>,
+        endpoint: &Url,
         issuer: Option<&str>,
         now: Timestamp,
     ) -> Result<Authorization> {
@@ -76,7 +76,7 @@ impl AuthorizeOptions {
     fn build(
         self,
         client: &Resolved,
-        endpoint: Option<&Url>,
+        endpoint: &Url,
         issuer: Option<&str>,
         now: Timestamp,
     ) -> Result<Authorization> {
@@ -87,8 +87,6 @@ impl AuthorizeOptions {
                 "the client has the grant client_credentials, with which nobody logs in",
             ));
         }
-        let endpoint =
-            endpoint.ok_or_else(|| configuration("there is no authorization endpoint"))?;
         http::require_https(endpoint, Phase::Authorize)?;
         let life = self.life.unwrap_or(LIFE);
         if life > MAX_LIFE {

@@ -163,7 +163,7 @@ impl AuthorizeRedirect {
         let now = oauth.clock().now();
         let authorization =
             self.options
-                .authorize(&state.resolved, Some(&endpoint), issuer.as_deref(), now)?;
+                .authorize(&state.resolved, &endpoint, issuer.as_deref(), now)?;
         let flows = oauth.flow_cookies(&base);
         let cookie = match flows.seal(&authorization.flow) {
             Ok(cookie) => cookie,

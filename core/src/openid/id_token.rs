@@ -24,7 +24,7 @@ use crate::{Action, Clock, Error, ErrorCode, Phase, Result, Timestamp, error::ex
 const MAX_ID: usize = 255;
 
 /// Is this `sub` or `sid` too long, or has it control characters?
-pub(super) fn is_unfit(id: &str) -> bool {
+pub(crate) fn is_unfit(id: &str) -> bool {
     id.len() > MAX_ID || id.chars().any(char::is_control)
 }
 

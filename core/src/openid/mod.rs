@@ -40,7 +40,7 @@ pub(crate) use {
     algorithm::Algorithms,
     claim_checks::ClaimChecks,
     discovery::urls_for,
-    id_token::{validate, validate_with},
+    id_token::{is_unfit, validate, validate_with},
     issuer::{IssuerRule, IssuerTemplate},
     keys::KeySet,
     loader::{Asker, Cached, Loaded},

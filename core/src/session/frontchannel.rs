@@ -6,7 +6,9 @@ use super::{
     ending::{EndedByProvider, Of, Whose},
     form,
 };
-use crate::{BrowserCookies, Client, Cookie, Error, ErrorCode, LogoutCause, Phase, Result};
+use crate::{
+    BrowserCookies, Client, Cookie, Error, ErrorCode, LogoutCause, Phase, Result, openid::is_unfit,
+};
 
 /// What a front-channel logout came to.
 #[derive(Debug, Default)]
@@ -73,7 +75,7 @@ impl Client {
             return Err(form::invalid("iss is not the issuer of this client"));
         }
         let sid_text = sid.expose();
-        if !(1..=255).contains(&sid_text.len()) || sid_text.chars().any(char::is_control) {
+        if sid_text.is_empty() || is_unfit(sid_text) {
             return Err(form::invalid(
                 "sid is not 1 to 255 bytes without control characters",
             ));

@@ -34,6 +34,8 @@ pub(crate) enum Part {
     Client,
     /// Integration tests of logins and logouts.
     Login,
+    /// Integration tests of refreshes.
+    Refresh,
 }
 
 impl Part {
@@ -42,6 +44,14 @@ impl Part {
         match self {
             Self::Openid => &["-p", "tokenkeep-core", "--lib", "openid::"],
             Self::Client => &["-p", "tokenkeep-core", "--lib", "client::"],
+            Self::Refresh => &[
+                "-p",
+                "tokenkeep-it",
+                "--test",
+                "it",
+                "--",
+                "refresh::identity",
+            ],
             Self::Login => &[
                 "-p",
                 "tokenkeep-it",

@@ -21,6 +21,10 @@ pub(crate) const GROUPS: &[Group] = &[
     LOGIN,
     BACKCHANNEL,
     FRONTCHANNEL,
+    REDIRECT,
+    REFRESHED,
+    LOADER,
+    LIFE,
     ENDING,
     MARKS,
     AUTHORIZE,
@@ -770,6 +774,11 @@ const BACKCHANNEL: Group = Group {
     part: Part::Login,
     checks: &[
         (
+            "a logout token signed as no ID token is, where its session is gone",
+            "if state.never_signs_by(token.algorithm) {",
+            "if false {",
+        ),
+        (
             "a logout token that was used before",
             "if !ready.first_time(USED, id, life).await? {",
             "if !ready.first_time(USED, id, life).await? && token.id.is_empty() {",
@@ -944,4 +953,48 @@ const LOGOUT: Group = Group {
             "",
         ),
     ],
+};
+
+/// Where a login begins.
+const REDIRECT: Group = Group {
+    file: "core/src/client/redirect.rs",
+    part: Part::Login,
+    checks: &[(
+        "a provider without a token endpoint",
+        "            state.token_endpoint().await?,\n            Phase::Authorize,",
+        "            Some(endpoint.clone()),\n            Phase::Authorize,",
+    )],
+};
+
+/// What a refresh brings.
+const REFRESHED: Group = Group {
+    file: "core/src/registry/clients.rs",
+    part: Part::Refresh,
+    checks: &[(
+        "a grant that ends for a key that is published too late",
+        "Err(error) if error.code() == ErrorCode::MissingKey => Ok(false),",
+        "Err(error) if error.code() == ErrorCode::NotInitialized => Ok(false),",
+    )],
+};
+
+/// Whose tokens may have keys fetched anew.
+const LOADER: Group = Group {
+    file: "core/src/openid/loader/state.rs",
+    part: Part::Openid,
+    checks: &[(
+        "a fetch for anybody's tokens that uses up the provider's",
+        "let not_before = &mut self.forced_not_before[asker as usize];",
+        "let not_before = &mut self.forced_not_before[usize::from(asker as usize > 1)];",
+    )],
+};
+
+/// For how long a token lasts.
+const LIFE: Group = Group {
+    file: "core/src/client/token_endpoint/reading.rs",
+    part: Part::Client,
+    checks: &[(
+        "a token that is over at once",
+        "            .filter(|life| !life.is_zero());",
+        "            .filter(|_| true);",
+    )],
 };

@@ -281,6 +281,22 @@ async fn metadata_that_turns_into_another_issuer_s_under_way_is_not_followed() {
 }
 
 #[tokio::test]
+async fn nobody_is_sent_to_a_provider_that_lacks_an_endpoint_of_a_login() {
+    for member in ["authorization_endpoint", "token_endpoint"] {
+        let world = World::new().await;
+        let answer = reqwest::get(world.provider.metadata_url()).await.unwrap();
+        let mut document: Value = answer.json().await.unwrap();
+        document.as_object_mut().unwrap().remove(member);
+        let faults = world.provider.faults();
+        faults.on(Endpoint::Discovery, json_answer(&document));
+        let error = no_login(&world.oauth(), ErrorCode::InvalidMetadata).await;
+        let named = member.replace('_', " ");
+        assert!(error.message().contains(&named), "{error}");
+        assert_eq!(error.client(), Some(CLIENT));
+    }
+}
+
+#[tokio::test]
 async fn an_address_that_does_not_say_whose_it_is_vouches_for_nobody() {
     let world = World::new().await;
     // It could call itself anything: here the provider of other users.

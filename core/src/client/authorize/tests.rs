@@ -29,7 +29,7 @@ fn start_at(
     options: AuthorizeOptions,
 ) -> Result<Authorization> {
     let client = resolve(&registration, &Settings::default()).unwrap();
-    options.authorize(&client, Some(endpoint), Some(ISSUER), NOW)
+    options.authorize(&client, endpoint, Some(ISSUER), NOW)
 }
 
 fn query(url: &Url) -> Vec<(String, String)> {
@@ -281,11 +281,7 @@ fn what_cannot_be_sent_is_refused() {
 }
 
 #[test]
-fn without_an_endpoint_nobody_is_redirected() {
-    let client = resolve(&openid(), &Settings::default()).unwrap();
-    let error = options().authorize(&client, None, None, NOW).err().unwrap();
-    assert_eq!(error.code(), ErrorCode::InvalidConfiguration);
-    assert_eq!(error.client(), Some("op"));
+fn to_what_is_no_https_address_nobody_is_redirected() {
     for scheme in [
         "http://op.example/a",
         "javascript:alert(1)",
@@ -294,6 +290,7 @@ fn without_an_endpoint_nobody_is_redirected() {
         let endpoint = scheme.parse().unwrap();
         let error = start_at(&endpoint, openid(), options()).err().unwrap();
         assert_eq!(error.code(), ErrorCode::InvalidMetadata, "{scheme}");
+        assert_eq!(error.client(), Some("op"));
     }
     let error = start(openid(), AuthorizeOptions::default()).err().unwrap();
     assert_eq!(error.code(), ErrorCode::InvalidConfiguration);

@@ -53,6 +53,11 @@ fn everything_else_has_its_code() {
         ("empty", String::new(), ErrorCode::MissingParameter),
         ("no state", "code=c".into(), ErrorCode::MissingParameter),
         (
+            "tokens of the front channel",
+            "access_token=a&id_token=b&token_type=bearer&state=the-state".into(),
+            ErrorCode::MissingParameter,
+        ),
+        (
             "empty state",
             "code=c&state=".into(),
             ErrorCode::MissingParameter,

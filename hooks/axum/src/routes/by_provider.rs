@@ -10,7 +10,9 @@ use axum::{
 use tokenkeep_core::{self as core, ErrorCode, Phase};
 
 use super::Routes;
-use crate::{ClientName, Error, Result, SetCookies, cookies::browser_cookies, page};
+use crate::{
+    ClientName, Error, Result, SetCookies, cookies::browser_cookies, extract::is_form, page,
+};
 
 /// Nothing may run or load in the page, and any page may frame it: there is nothing in it to click on. This also overrides an
 /// `X-Frame-Options` of the application's.
@@ -52,14 +54,7 @@ fn form_of(
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> core::Result<Bytes> {
     let invalid = |what| core::Error::new(ErrorCode::InvalidParameter, Phase::Logout, what);
-    let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let media = media.and_then(|media| media.split(|byte| *byte == b';').next());
-    let is_form = media.is_some_and(|media| {
-        media
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
-    });
-    if !is_form {
+    if !is_form(headers) {
         return Err(invalid(
             "the request is not application/x-www-form-urlencoded",
         ));
