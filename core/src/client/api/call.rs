@@ -1,0 +1,225 @@
+//! A request under way: through redirects and refreshes, each time with the token put in anew.
+
+use std::{sync::Arc, time::Duration};
+
+use ::url::Url;
+use reqwest::{
+    Method, Request, Response, StatusCode,
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+};
+
+use super::{Bearer, challenge::Challenge, place::Material, url};
+use crate::{
+    Action, Error, ErrorCode, Phase, ProviderError, Result,
+    client::{Client, ClientState, Placement},
+    refresh::Need,
+};
+
+/// How many redirects are followed.
+const REDIRECTS: usize = 10;
+
+/// A request under way, through redirects and refreshes.
+pub(super) struct Call<'a> {
+    pub(super) client: &'a Client,
+    pub(super) state: &'a Arc<ClientState>,
+    pub(super) bearer: &'a Bearer,
+    pub(super) phase: Phase,
+    pub(super) timeout: Duration,
+    pub(super) is_endpoint: bool,
+}
+
+impl Call<'_> {
+    pub(super) async fn with_redirects(&self, mut request: Request) -> Result<Response> {
+        for _ in 0..=REDIRECTS {
+            let next = request.try_clone();
+            let (method, from) = (request.method().clone(), request.url().clone());
+            let response = self.with_refresh(request).await?;
+            let Some(to) = redirect_target(&response, &from).filter(|_| !self.is_endpoint) else {
+                return Ok(response);
+            };
+            let to = to?;
+            url::check_allowed(&self.state.resolved, &to, "the API redirects to")?;
+            url::check_length(&to)?;
+            let status = response.status();
+            let becomes_get = status == StatusCode::SEE_OTHER
+                || (method == Method::POST
+                    && matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND));
+            // A body that was streamed cannot be sent again: whoever sent it sees the redirect.
+            let Some(mut again) =
+                next.or_else(|| becomes_get.then(|| Request::new(method.clone(), to.clone())))
+            else {
+                return Ok(response);
+            };
+            if becomes_get && method != Method::HEAD {
+                *again.method_mut() = Method::GET;
+                *again.body_mut() = None;
+                for header in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING] {
+                    again.headers_mut().remove(header);
+                }
+            }
+            *again.url_mut() = to;
+            request = again;
+        }
+        Err(Error::new(
+            ErrorCode::RequestFailed,
+            self.phase,
+            "the API redirects more than ten times",
+        ))
+    }
+
+    async fn with_refresh(&self, request: Request) -> Result<Response> {
+        let again = request.try_clone();
+        let material = self.material(Need::default()).await?;
+        let response = self.once(request, material.as_ref()).await?;
+        let Some(material) = material else {
+            return Ok(response);
+        };
+        let Some(challenge) = Challenge::of(&response, material.secret().as_slice()) else {
+            return Ok(response);
+        };
+        let (Some(generation), Some(again), Bearer::Kept(grant)) =
+            (material.generation, again, self.bearer)
+        else {
+            return self.refused(response, &challenge);
+        };
+        if !challenge.asks_for_a_fresh_token() {
+            return self.refused(response, &challenge);
+        }
+        let (keeper, key) = (grant.keeper()?, grant.key()?);
+        if keeper.forced_paused(key) {
+            return self.refused(response, &challenge);
+        }
+        drop(response);
+        let need = Need {
+            newer_than: Some(generation),
+            ..Need::default()
+        };
+        let material = self
+            .material(need)
+            .await
+            .map_err(|error| match error.code() {
+                // It cannot be renewed: the record stays, the user logs in again.
+                ErrorCode::LoginRequired => Error::new(
+                    ErrorCode::TokenRejected,
+                    self.phase,
+                    "the API refuses the token, and it cannot be renewed",
+                ),
+                _ => error,
+            })?;
+        let response = self.once(again, material.as_ref()).await?;
+        let sent = material.and_then(|material| material.secret());
+        match Challenge::of(&response, sent.as_slice()) {
+            None => {
+                keeper.forced_helped(key, true);
+                Ok(response)
+            }
+            Some(challenge) => {
+                keeper.forced_helped(key, !challenge.asks_for_a_fresh_token());
+                self.refused(response, &challenge)
+            }
+        }
+    }
+
+    /// What an API's refusal means for the application.
+    fn refused(&self, response: Response, challenge: &Challenge) -> Result<Response> {
+        let said = ProviderError {
+            status: Some(response.status().as_u16()),
+            error: challenge.error.clone(),
+            description: challenge.description.clone(),
+            required: challenge.required.clone(),
+            ..ProviderError::default()
+        };
+        let (code, message) = match challenge.error.as_deref() {
+            Some("insufficient_user_authentication") => (
+                ErrorCode::StepUpRequired,
+                "the API wants a stronger or fresher authentication",
+            ),
+            Some("insufficient_scope") => (
+                ErrorCode::InsufficientScope,
+                "the API wants a scope that the token lacks",
+            ),
+            _ if response.status() == StatusCode::UNAUTHORIZED => {
+                (ErrorCode::TokenRejected, "the API refuses the token")
+            }
+            _ => return Ok(response),
+        };
+        Err(Error::new(code, self.phase, message).with_provider(said))
+    }
+
+    async fn material(&self, need: Need) -> Result<Option<Material>> {
+        match self.bearer {
+            Bearer::Withheld => Ok(None),
+            Bearer::Nobodys => Err(Error::new(
+                ErrorCode::OwnerMissing,
+                self.phase,
+                "nobody said whose token to send: call it on client.owner(…) or client.app(), or say withhold_token()",
+            )),
+            Bearer::Given(token) => Material::given(token).map(Some),
+            Bearer::Kept(grant) => grant
+                .keeper()?
+                .token(grant.key()?, grant.target(), need, Material::kept)
+                .await
+                .map(Some),
+        }
+    }
+
+    /// Sends it once, with the token in its place.
+    async fn once(&self, mut request: Request, material: Option<&Material>) -> Result<Response> {
+        let oauth = self.client.oauth()?;
+        if !self.is_endpoint {
+            oauth
+                .hooks()
+                .protected_request(self.client.name(), &mut request)
+                .await?;
+            if material.is_some() {
+                let client = &self.state.resolved;
+                url::check_allowed(client, request.url(), "a hook sends the request to")?;
+            }
+        }
+        if let Some(material) = material {
+            // An endpoint of the provider's takes it in the header.
+            let placement = match self.is_endpoint {
+                true => Placement::Header,
+                false => self.state.resolved.placement,
+            };
+            material.place(&mut request, placement, self.phase)?;
+        }
+        let host = request.url().host_str().unwrap_or_default().to_owned();
+        let failed = |what: &str| {
+            Error::new(
+                ErrorCode::RequestFailed,
+                self.phase,
+                format!("{host} {what}"),
+            )
+        };
+        tokio::select! {
+            response = oauth.http().transport.send(request) => {
+                response.map_err(|error| failed("could not be reached or gave no answer").with_source(error))
+            }
+            () = oauth.clock().sleep(self.timeout) => Err(failed("did not answer in time")),
+        }
+    }
+}
+
+/// Where an answer redirects to, if it does.
+fn redirect_target(response: &Response, from: &Url) -> Option<Result<Url>> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?;
+    let unreadable = || {
+        Error::new(
+            ErrorCode::RequestFailed,
+            Phase::Request,
+            "the API redirects to something unreadable",
+        )
+        .with_action(Action::None)
+    };
+    Some(
+        location
+            .to_str()
+            .ok()
+            .and_then(|text| from.join(text).ok())
+            .ok_or_else(unreadable),
+    )
+}
