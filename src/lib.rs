@@ -193,6 +193,7 @@
 //! | `mysql` | `MysqlStore` for MySQL and MariaDB, and `sql` with sqlx |
 //! | `redis` | `RedisStore` for Redis and Valkey, and `redis` with the driver |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
+//! | `middleware` | the module `middleware`: kept tokens in the requests of any reqwest-middleware client |
 //! | `metrics` | counters of the refresh protocol |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
@@ -215,6 +216,9 @@ pub use tokenkeep_sql::SqliteStore;
 /// Login routes, extractors and sealed sessions for axum.
 #[cfg(feature = "axum")]
 pub use tokenkeep_axum as axum;
+/// Kept tokens in the requests of any reqwest-middleware client.
+#[cfg(feature = "middleware")]
+pub use tokenkeep_middleware as middleware;
 
 /// The programs of the README compile.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

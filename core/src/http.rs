@@ -18,17 +18,24 @@ pub(crate) const MAX_ANSWER: usize = 1 << 20;
 /// Sends requests: reqwest in production, anything in a test.
 ///
 /// # Contract
-/// An implementation follows no redirect, keeps no cookie, and gives the answer with its body unread.
+/// An implementation follows no redirect, or [says so](Self::follows_redirects); it keeps no cookie, and gives the answer with its
+/// body unread.
 ///
 /// # Cancel safety
 /// Dropping the future aborts the request; whether the other side processed it is unknown.
 #[async_trait]
-pub trait Transport: Send + Sync + fmt::Debug + 'static {
+pub trait Transport: Send + Sync + fmt::Debug {
     /// Sends one request.
     ///
     /// # Errors
     /// [`TransportError`] says whether a byte may have been sent: it decides if a refresh token may be sent again.
     async fn send(&self, request: Request) -> Result<Response, TransportError>;
+
+    /// Does it follow redirects by itself? Such a one is good enough to call APIs with a token in the header, which it must
+    /// drop on the way to another origin, as reqwest does; nothing else.
+    fn follows_redirects(&self) -> bool {
+        false
+    }
 }
 
 /// Why a request has no answer.

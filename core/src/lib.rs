@@ -6,6 +6,7 @@ mod client;
 mod clock;
 mod closures;
 mod config;
+mod current;
 mod error;
 mod events;
 #[cfg(any(test, fuzzing))]
@@ -31,6 +32,7 @@ pub use client::{
 };
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use config::{ConfigSource, Env, Settings};
+pub use current::{as_owner, current_owner};
 pub use error::{Action, Error, ErrorCode, Phase, ProviderError, Result};
 pub use events::{Changed, Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate, TokenUpdates};
 pub use hooks::{Hook, RawAnswer};

@@ -17,11 +17,11 @@ use std::{
 
 use ::url::Url;
 use call::Call;
-use reqwest::{Method, RequestBuilder, Response, header::AUTHORIZATION};
+use reqwest::{Method, Request, RequestBuilder, Response, header::AUTHORIZATION};
 
 use super::{Client, Grant};
 use crate::{
-    Action, Error, ErrorCode, Phase, ProviderError, Result, Token,
+    Action, Error, ErrorCode, Phase, ProviderError, Result, Token, Transport,
     http::{self, Answer},
 };
 
@@ -46,10 +46,10 @@ pub(super) enum Bearer {
 pub struct ApiRequest {
     client: Client,
     bearer: Bearer,
-    method: Method,
     target: Target,
     build: Vec<Build>,
     timeout: Option<Duration>,
+    follow_redirects: bool,
 }
 
 /// One step of the caller's on reqwest's builder.
@@ -57,45 +57,57 @@ type Build = Box<dyn FnOnce(RequestBuilder) -> RequestBuilder + Send>;
 
 enum Target {
     /// Relative to the client's `api_base_url`, or absolute and of an allowed origin.
-    Path(String),
+    Path(Method, String),
+    /// A request that was built elsewhere.
+    Built(Box<Request>),
     /// An endpoint of the provider's.
-    Endpoint(Url),
+    Endpoint(Method, Url),
+}
+
+impl Target {
+    fn method(&self) -> &Method {
+        match self {
+            Self::Path(method, _) | Self::Endpoint(method, _) => method,
+            Self::Built(request) => request.method(),
+        }
+    }
 }
 
 impl fmt::Debug for ApiRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiRequest")
             .field("client", &self.client)
-            .field("method", &self.method)
+            .field("method", self.target.method())
             .finish_non_exhaustive()
     }
 }
 
 impl ApiRequest {
     pub(super) fn new(client: Client, bearer: Bearer, method: Method, path: &str) -> Self {
-        Self {
-            client,
-            bearer,
-            method,
-            target: Target::Path(path.to_owned()),
-            build: Vec::new(),
-            timeout: None,
-        }
+        Self::to(client, bearer, Target::Path(method, path.to_owned()))
+    }
+
+    pub(super) fn of(client: Client, bearer: Bearer, request: Request) -> Self {
+        Self::to(client, bearer, Target::Built(Box::new(request)))
     }
 
     pub(super) fn to_endpoint(client: Client, bearer: Bearer, method: Method, url: Url) -> Self {
+        Self::to(client, bearer, Target::Endpoint(method, url))
+    }
+
+    fn to(client: Client, bearer: Bearer, target: Target) -> Self {
         Self {
             client,
             bearer,
-            method,
-            target: Target::Endpoint(url),
+            target,
             build: Vec::new(),
             timeout: None,
+            follow_redirects: true,
         }
     }
 
-    /// Anything that reqwest's builder can do: `.with(|request| request.query(&[("page", "2")]).json(&body))`. Redirects,
-    /// credentials and the timeout are ours.
+    /// Anything that reqwest's builder can do: `.with(|request| request.query(&[("page", "2")]).json(&body))`. Redirects and
+    /// credentials are ours.
     pub fn with(
         mut self,
         build: impl FnOnce(RequestBuilder) -> RequestBuilder + Send + 'static,
@@ -131,9 +143,22 @@ impl ApiRequest {
         self.with(move |request| request.body(body))
     }
 
-    /// How long until the answer's head; 30 s if not said.
+    /// How long until the answer's head. If not said it is the request's own timeout, the client's
+    /// ([`Registration::timeout`](crate::Registration::timeout)), or 30 s. A long upload needs more.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Hands on a redirect as the answer, instead of following it.
+    pub fn without_redirects(mut self) -> Self {
+        self.follow_redirects = false;
+        self
+    }
+
+    /// Sends this token, kept or not. It is not renewed.
+    pub fn token(mut self, token: &Token) -> Self {
+        self.bearer = Bearer::Given(token.clone());
         self
     }
 
@@ -147,26 +172,53 @@ impl ApiRequest {
     ///
     /// # Errors
     /// `foreign_origin`: no token is sent there. `token_rejected`, `insufficient_scope`, `step_up_required`: the API wants
-    /// another token. `request_failed`: there is no answer. And those of [`Grant::token`].
+    /// another token, and its [action](Error::action) is to log in
+    /// ([`required_by`](crate::AuthorizeRedirect::required_by)) or, where it was renewed and a streamed body cannot be sent
+    /// again, to try again. `request_failed`: there is no answer. And those of [`Grant::token`].
     ///
     /// # Cancel safety
     /// Whether the API processed the request is unknown then. A refresh goes on.
     pub async fn send(self) -> Result<Response> {
+        self.send_by(None).await
+    }
+
+    /// The same through a client of the caller's: for what wraps other HTTP clients, as the feature `middleware` does. Where that
+    /// one [follows redirects](Transport::follows_redirects) by itself they are not followed here, and only a token in the
+    /// header is sent.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); `unsupported` for a token in body or query where the transport follows redirects.
+    ///
+    /// # Cancel safety
+    /// As [`send`](Self::send).
+    pub async fn send_through(self, transport: &dyn Transport) -> Result<Response> {
+        self.send_by(Some(transport)).await
+    }
+
+    async fn send_by(self, transport: Option<&dyn Transport>) -> Result<Response> {
         let client = self.client.clone();
-        self.run(Phase::Request)
+        self.run(Phase::Request, transport)
             .await
             .map_err(|error| client.explained(error))
     }
 
-    async fn run(self, phase: Phase) -> Result<Response> {
+    async fn run(self, phase: Phase, transport: Option<&dyn Transport>) -> Result<Response> {
         let state = self.client.state().await?;
-        let url = match &self.target {
-            Target::Endpoint(url) => url.clone(),
-            Target::Path(path) => url::resolve(&state.resolved, path)?,
-        };
-        http::require_https(&url, phase)?;
         let oauth = self.client.oauth()?;
-        let mut builder = oauth.request_builder(self.method, url);
+        let is_endpoint = matches!(self.target, Target::Endpoint(..));
+        let mut builder = match self.target {
+            Target::Path(method, path) => {
+                oauth.request_builder(method, url::resolve(&state.resolved, &path)?)
+            }
+            Target::Built(request) => {
+                url::check_allowed(&state.resolved, request.url(), "the request goes to")?;
+                oauth.request_builder_of(*request)
+            }
+            Target::Endpoint(method, url) => {
+                http::require_https(&url, phase)?;
+                oauth.request_builder(method, url)
+            }
+        };
         for build in self.build {
             builder = build(builder);
         }
@@ -179,6 +231,8 @@ impl ApiRequest {
             .with_source(error.without_url())
         })?;
         url::check_length(request.url())?;
+        let timeout = self.timeout.or_else(|| request.timeout().copied());
+        let transport = transport.unwrap_or_else(|| oauth.http().transport.as_ref());
         if request.headers().contains_key(AUTHORIZATION) && !matches!(self.bearer, Bearer::Withheld)
         {
             return Err(Error::new(
@@ -192,8 +246,14 @@ impl ApiRequest {
             state: &state,
             bearer: &self.bearer,
             phase,
-            timeout: self.timeout.unwrap_or(Duration::from_secs(30)),
-            is_endpoint: matches!(self.target, Target::Endpoint(_)),
+            timeout: timeout
+                .or(state.resolved.api_timeout)
+                .unwrap_or(Duration::from_secs(30)),
+            is_endpoint,
+            follow_redirects: self.follow_redirects
+                && !is_endpoint
+                && !transport.follows_redirects(),
+            transport,
         };
         call.with_redirects(request).await
     }
@@ -203,7 +263,7 @@ impl ApiRequest {
         let client = self.client.clone();
         let (oauth, state) = (client.oauth()?, client.state().await?);
         let work = async {
-            let mut response = self.run(phase).await?;
+            let mut response = self.run(phase, None).await?;
             let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
             let said = ProviderError {
                 status: Some(status.as_u16()),

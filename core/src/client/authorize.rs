@@ -27,6 +27,8 @@ pub(crate) struct AuthorizeOptions {
     /// Exactly as it is registered at the provider.
     pub(crate) redirect_uri: Option<String>,
     pub(crate) scopes: Option<Vec<String>>,
+    /// Beside the scopes, wherever those come from.
+    pub(crate) further_scopes: Vec<String>,
     /// At least 16 characters.
     pub(crate) state: Option<Secret>,
     pub(crate) nonce: Option<Secret>,
@@ -121,7 +123,7 @@ impl AuthorizeOptions {
         };
         let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
         let join = |words: Vec<String>| words.join(" ");
-        let scopes: Vec<String> = one(
+        let mut scopes: Vec<String> = one(
             "scope",
             self.scopes.map(join),
             Some(client.scopes.join(" ")).filter(|scopes| !scopes.is_empty()),
@@ -150,6 +152,14 @@ impl AuthorizeOptions {
         })
         .transpose()?
         .unwrap_or_default();
+        for scope in self.further_scopes {
+            check_scope(&scope).map_err(|_| {
+                invalid("the API asks for a scope that has characters no scope has")
+            })?;
+            if !scopes.contains(&scope) {
+                scopes.push(scope);
+            }
+        }
         for scope in &scopes {
             check_scope(scope)?;
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reqwest::{Method, header::HeaderValue};
+use reqwest::{Method, Request, header::HeaderValue};
 
 use super::{ApiRequest, Client, api::Bearer};
 use crate::{
@@ -237,6 +237,11 @@ impl Grant {
             method,
             path,
         )
+    }
+
+    /// A request that was built elsewhere, by reqwest or by a generated client. Its URL is whole, and of an allowed origin.
+    pub fn execute(&self, request: Request) -> ApiRequest {
+        ApiRequest::of(self.client.clone(), Bearer::Kept(self.clone()), request)
     }
 }
 

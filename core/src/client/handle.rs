@@ -2,12 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use reqwest::Method;
+use reqwest::{Method, Request};
 
 use super::{ApiRequest, AuthorizeRedirect, ClientState, Grant, api::Bearer};
 use crate::{
-    Error, IdTokenChecks, IdTokenClaims, OAuth, ProviderMetadata, Result, Token, TokenKey,
-    openid::validate_with, registry::Ready,
+    Error, ErrorCode, IdTokenChecks, IdTokenClaims, OAuth, Phase, ProviderMetadata, Result, Token,
+    TokenKey, current::current_owner, openid::validate_with, registry::Ready,
 };
 
 /// One registered client. Cheap to clone; nothing is loaded before it is needed.
@@ -133,19 +133,66 @@ impl Client {
             .map_err(|error| error.with_client(self.name()))
     }
 
-    /// A request that carries a token of the caller's own, kept or not.
-    pub fn request_with(&self, token: &Token, method: Method, path: &str) -> ApiRequest {
-        ApiRequest::new(self.clone(), Bearer::Given(token.clone()), method, path)
+    /// What the current owner has granted at this client: [`as_owner`](crate::as_owner) says who that is.
+    ///
+    /// # Errors
+    /// `owner_missing` where nobody is.
+    pub fn current(&self) -> Result<Grant> {
+        current_owner()
+            .map(|owner| self.owner(&owner))
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorCode::OwnerMissing,
+                    Phase::Request,
+                    "there is no current owner: run this within as_owner(…), or name one with client.owner(…)",
+                )
+                .with_client(self.name())
+            })
     }
 
-    /// A GET without a token: nobody said whose it is.
+    /// A request that carries a token of the caller's own, kept or not: `request(…).token(&token)`.
+    pub fn request_with(&self, token: &Token, method: Method, path: &str) -> ApiRequest {
+        self.request(method, path).token(token)
+    }
+
+    /// A GET, as [`request`](Self::request).
     pub fn get(&self, path: &str) -> ApiRequest {
         self.request(Method::GET, path)
     }
 
-    /// A request without a token: say [`withhold_token`](ApiRequest::withhold_token) if that is meant; otherwise call it on
-    /// [`owner`](Self::owner) or [`app`](Self::app).
+    /// A POST, as [`request`](Self::request).
+    pub fn post(&self, path: &str) -> ApiRequest {
+        self.request(Method::POST, path)
+    }
+
+    /// A PUT, as [`request`](Self::request).
+    pub fn put(&self, path: &str) -> ApiRequest {
+        self.request(Method::PUT, path)
+    }
+
+    /// A PATCH, as [`request`](Self::request).
+    pub fn patch(&self, path: &str) -> ApiRequest {
+        self.request(Method::PATCH, path)
+    }
+
+    /// A DELETE, as [`request`](Self::request).
+    pub fn delete(&self, path: &str) -> ApiRequest {
+        self.request(Method::DELETE, path)
+    }
+
+    /// A request with the token of the [current owner](crate::as_owner), if there is one here and now. Otherwise say whose
+    /// it carries, by [`token`](ApiRequest::token) or [`withhold_token`](ApiRequest::withhold_token), or call it on
+    /// [`owner`](Self::owner) or [`app`](Self::app): it is refused as `owner_missing` if nobody does.
     pub fn request(&self, method: Method, path: &str) -> ApiRequest {
-        ApiRequest::new(self.clone(), Bearer::Nobodys, method, path)
+        ApiRequest::new(self.clone(), self.current_bearer(), method, path)
+    }
+
+    /// A request that was built elsewhere, by reqwest or by a generated client: treated as [`request`](Self::request).
+    pub fn execute(&self, request: Request) -> ApiRequest {
+        ApiRequest::of(self.clone(), self.current_bearer(), request)
+    }
+
+    fn current_bearer(&self) -> Bearer {
+        self.current().map_or(Bearer::Nobodys, Bearer::Kept)
     }
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{AuthorizeOptions, BrowserCookies, Client, Cookie, ResponseMode, ReturnTo};
-use crate::{Phase, Result, Secret};
+use crate::{Error, ErrorCode, Phase, Result, Secret};
 
 /// A login to start: await it.
 #[must_use = "a login starts when it is awaited"]
@@ -20,6 +20,8 @@ pub struct AuthorizeRedirect {
     options: AuthorizeOptions,
     cookies: BrowserCookies,
     return_to: Option<String>,
+    /// An API asked for what cannot be read.
+    unreadable: bool,
 }
 
 /// Where the browser goes, and the cookies to set with the redirect. `Debug` shows no query: state, nonce and the hint of a
@@ -64,6 +66,7 @@ impl AuthorizeRedirect {
             options,
             cookies: BrowserCookies::default(),
             return_to: None,
+            unreadable: false,
         }
     }
 
@@ -95,6 +98,46 @@ impl AuthorizeRedirect {
     /// The ways of authentication, one of which must be in the ID token's `acr`.
     pub fn acr_values<S: Into<String>>(mut self, values: impl IntoIterator<Item = S>) -> Self {
         self.options.acr_values = Some(values.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Asks for what an API missed: the error's `acr_values` and `max_age` (RFC 9470 section 4), and its `scope` beside those of
+    /// the registration or of [`scopes`](Self::scopes) (RFC 6750 section 3.1). An error that names none of them changes nothing, so
+    /// that every error whose action is to log in may be given here. What the user has granted beyond that is not asked
+    /// for again: name it by `scopes`.
+    ///
+    /// ```
+    /// # async fn example(oauth: tokenkeep_core::OAuth) -> tokenkeep_core::Result<()> {
+    /// use tokenkeep_core::Action;
+    ///
+    /// let client = oauth.client("bank")?;
+    /// if let Err(error) = client.owner("42").post("payments").await {
+    ///     if let Action::Login { .. } = error.action() {
+    ///         let login = client.authorize().required_by(&error).connect("42").return_to("/payments").await?;
+    ///         // Send the browser to `login.url`, and set `login.cookies`.
+    /// #       let _ = login;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Awaiting it is `invalid_parameter` where the API names a `max_age` that is no number of seconds, or a scope that is none.
+    pub fn required_by(mut self, error: &Error) -> Self {
+        let required = error.provider().map(|said| said.required.as_slice());
+        for (name, value) in required.unwrap_or_default() {
+            let words = value.split_ascii_whitespace().map(str::to_owned);
+            match name.as_str() {
+                "scope" => self.options.further_scopes.extend(words),
+                "acr_values" => self.options.acr_values = Some(words.collect()),
+                "max_age" => match value.parse() {
+                    Ok(age) => self.options.max_age = Some(age),
+                    Err(_) => self.unreadable = true,
+                },
+                _ => {}
+            }
+        }
         self
     }
 
@@ -138,6 +181,11 @@ impl AuthorizeRedirect {
     async fn start(mut self) -> Result<Redirect> {
         let oauth = self.client.oauth()?;
         let state = self.client.state().await?;
+        if self.unreadable {
+            let message = "the API asks for a max_age that is no whole number of seconds: start the login without required_by()";
+            let error = Error::new(ErrorCode::InvalidParameter, Phase::Authorize, message);
+            return Err(error.with_client(state.name()));
+        }
         // Before anybody is sent away: without either of them nobody would come back logged in.
         let endpoint = state.required(
             state.authorization_endpoint().await?,

@@ -352,7 +352,8 @@ impl Registration {
         self
     }
 
-    /// How long the provider may take to answer; without it, what the builder says.
+    /// How long the provider may take to answer, and its API until the head of an answer; without it, what the builder
+    /// says, and 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

@@ -133,7 +133,7 @@ impl Keeper {
                 Error::new(
                     ErrorCode::Unsupported,
                     Phase::Request,
-                    "the token is no bearer token",
+                    "the token is no bearer token, and no header alone makes a request with it: call the API by get() and its siblings",
                 )
                 .with_client(key.client())
             })

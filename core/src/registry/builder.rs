@@ -123,8 +123,8 @@ impl OAuthBuilder {
         self
     }
 
-    /// Another way to the network, for tests.
-    pub fn transport(mut self, transport: impl Transport) -> Self {
+    /// Another way to the network, for tests. It follows no redirects.
+    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }

@@ -141,6 +141,10 @@ impl Ready {
         self.builder.request(method, url)
     }
 
+    pub(crate) fn request_builder_of(&self, request: reqwest::Request) -> reqwest::RequestBuilder {
+        reqwest::RequestBuilder::from_parts(self.builder.clone(), request)
+    }
+
     /// The application's address: as it was given, else the origin of an address of its own.
     pub(crate) fn base_for(&self, own: Option<&str>) -> Result<Url> {
         if let Some(base) = &self.base_url {

@@ -10,13 +10,16 @@ use reqwest::{
 
 use super::{Bearer, challenge::Challenge, place::Material, url};
 use crate::{
-    Action, Error, ErrorCode, Phase, ProviderError, Result,
+    Action, Error, ErrorCode, Phase, ProviderError, Result, Transport,
     client::{Client, ClientState, Placement},
     refresh::Need,
 };
 
 /// How many redirects are followed.
 const REDIRECTS: usize = 10;
+
+/// reqwest's address of an answer that was made without one, by a cache or in a test.
+const WITHOUT_URL: &str = "http://no.url.provided.local/";
 
 /// A request under way, through redirects and refreshes.
 pub(super) struct Call<'a> {
@@ -26,15 +29,18 @@ pub(super) struct Call<'a> {
     pub(super) phase: Phase,
     pub(super) timeout: Duration,
     pub(super) is_endpoint: bool,
+    pub(super) follow_redirects: bool,
+    pub(super) transport: &'a dyn Transport,
 }
 
 impl Call<'_> {
     pub(super) async fn with_redirects(&self, mut request: Request) -> Result<Response> {
         for _ in 0..=REDIRECTS {
-            let next = request.try_clone();
+            let (next, head) = (request.try_clone(), without_body(&mut request));
             let (method, from) = (request.method().clone(), request.url().clone());
             let response = self.with_refresh(request).await?;
-            let Some(to) = redirect_target(&response, &from).filter(|_| !self.is_endpoint) else {
+            let followed = Some(&response).filter(|_| self.follow_redirects);
+            let Some(to) = followed.and_then(|response| redirect_target(response, &from)) else {
                 return Ok(response);
             };
             let to = to?;
@@ -45,9 +51,7 @@ impl Call<'_> {
                 || (method == Method::POST
                     && matches!(status, StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND));
             // A body that was streamed cannot be sent again: whoever sent it sees the redirect.
-            let Some(mut again) =
-                next.or_else(|| becomes_get.then(|| Request::new(method.clone(), to.clone())))
-            else {
+            let Some(mut again) = next.or_else(|| head.filter(|_| becomes_get)) else {
                 return Ok(response);
             };
             if becomes_get && method != Method::HEAD {
@@ -77,16 +81,11 @@ impl Call<'_> {
         let Some(challenge) = Challenge::of(&response, material.secret().as_slice()) else {
             return Ok(response);
         };
-        let (Some(generation), Some(again), Bearer::Kept(grant)) =
-            (material.generation, again, self.bearer)
-        else {
+        let (Some(generation), Bearer::Kept(grant)) = (material.generation, self.bearer) else {
             return self.refused(response, &challenge);
         };
-        if !challenge.asks_for_a_fresh_token() {
-            return self.refused(response, &challenge);
-        }
         let (keeper, key) = (grant.keeper()?, grant.key()?);
-        if keeper.forced_paused(key) {
+        if !challenge.asks_for_a_fresh_token() || keeper.forced_paused(key) {
             return self.refused(response, &challenge);
         }
         drop(response);
@@ -106,6 +105,16 @@ impl Call<'_> {
                 ),
                 _ => error,
             })?;
+        let Some(again) = again else {
+            // Whether it helped is not known yet: the next one has to wait.
+            keeper.forced_helped(key, false);
+            return Err(Error::new(
+                ErrorCode::TokenRejected,
+                self.phase,
+                "the API refused the token, which is renewed now; the body was streamed, so send the request anew",
+            )
+            .with_action(Action::Retry { after: None }));
+        };
         let response = self.once(again, material.as_ref()).await?;
         let sent = material.and_then(|material| material.secret());
         match Challenge::of(&response, sent.as_slice()) {
@@ -152,7 +161,7 @@ impl Call<'_> {
             Bearer::Nobodys => Err(Error::new(
                 ErrorCode::OwnerMissing,
                 self.phase,
-                "nobody said whose token to send: call it on client.owner(…) or client.app(), or say withhold_token()",
+                "nobody said whose token to send: call it on client.owner(…) or client.app(), within as_owner(…), or say token(…) or withhold_token()",
             )),
             Bearer::Given(token) => Material::given(token).map(Some),
             Bearer::Kept(grant) => grant
@@ -182,6 +191,14 @@ impl Call<'_> {
                 true => Placement::Header,
                 false => self.state.resolved.placement,
             };
+            if placement != Placement::Header && self.transport.follows_redirects() {
+                return Err(Error::new(
+                    ErrorCode::Unsupported,
+                    self.phase,
+                    "the client below follows redirects by itself, and would take a token in body or query along: build it \
+                     with redirect::Policy::none() and have them followed here",
+                ));
+            }
             material.place(&mut request, placement, self.phase)?;
         }
         let host = request.url().host_str().unwrap_or_default().to_owned();
@@ -192,13 +209,27 @@ impl Call<'_> {
                 format!("{host} {what}"),
             )
         };
-        tokio::select! {
-            response = oauth.http().transport.send(request) => {
-                response.map_err(|error| failed("could not be reached or gave no answer").with_source(error))
+        let response = tokio::select! {
+            response = self.transport.send(request) => {
+                response.map_err(|error| failed("could not be reached or gave no answer").with_source(error))?
             }
-            () = oauth.clock().sleep(self.timeout) => Err(failed("did not answer in time")),
+            () = oauth.clock().sleep(self.timeout) => return Err(failed("did not answer in time")),
+        };
+        // Whoever follows redirects below may have been led elsewhere: what comes from there is not handed on.
+        if !self.is_endpoint && response.url().as_str() != WITHOUT_URL {
+            let client = &self.state.resolved;
+            url::check_allowed(client, response.url(), "the client below was redirected to")?;
         }
+        Ok(response)
     }
+}
+
+/// Everything of a request but its body, its extensions with it.
+fn without_body(request: &mut Request) -> Option<Request> {
+    let body = request.body_mut().take();
+    let head = request.try_clone();
+    *request.body_mut() = body;
+    head
 }
 
 /// Where an answer redirects to, if it does.

@@ -2,7 +2,10 @@
 
 use reqwest::{Response, StatusCode, header::WWW_AUTHENTICATE};
 
-use crate::{Secret, client::token_endpoint::scrub, error::excerpt};
+use crate::{Secret, client::token_endpoint::scrub};
+
+/// How long a value may be that names what is missing; Google's scopes are addresses.
+const MAX_REQUIRED: usize = 2048;
 
 /// A refusal that has to do with the token.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -58,7 +61,10 @@ impl Challenge {
                     let value = sent.iter().fold(value, |value, secret| {
                         value.replace(secret.expose(), "[secret]")
                     });
-                    self.required.push((name.to_owned(), excerpt(&value)));
+                    // Cut it would ask for something else.
+                    if value.len() <= MAX_REQUIRED && !value.chars().any(char::is_control) {
+                        self.required.push((name.to_owned(), value));
+                    }
                 }
                 _ => {}
             }

@@ -4,6 +4,7 @@ use reqwest::{
     Request,
     header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
 };
+use url::{Url, form_urlencoded};
 
 use crate::{
     Error, ErrorCode, Phase, Result, Secret, Token, client::Placement, refresh::Held,
@@ -61,42 +62,23 @@ impl Material {
     ) -> Result<()> {
         let unsupported = |what: String| Error::new(ErrorCode::Unsupported, phase, what);
         let Some(header) = &self.header else {
-            let kind = self.credential.token_type();
-            return Err(unsupported(format!(
-                "a token of the type {:?} cannot be sent",
-                crate::error::excerpt(kind)
-            )));
+            return Err(unsupported(cannot_be_sent(&self.credential)));
         };
         let token = self.token().unwrap_or_default();
         match placement {
             Placement::DangerouslyInQuery => {
-                request
-                    .url_mut()
-                    .query_pairs_mut()
-                    .append_pair("access_token", token);
+                put_in_query(request.url_mut(), token);
             }
             Placement::Body => {
-                let is_form = request.headers().get(CONTENT_TYPE).is_some_and(|value| {
-                    value
-                        .as_bytes()
-                        .starts_with(b"application/x-www-form-urlencoded")
-                });
-                let form = request
-                    .body()
-                    .and_then(|body| body.as_bytes())
-                    .filter(|_| is_form);
-                let Some(form) = form else {
+                let form = request.body().and_then(|body| body.as_bytes());
+                let Some(form) = form.filter(|_| is_form(request)) else {
                     return Err(unsupported(
-                        "a token in the body needs a form (RFC 6750 section 2.2)".into(),
+                        "a token in the body needs a form that is not streamed (RFC 6750 section 2.2): send one by form(…), \
+                         or register the client with the token placement header"
+                            .into(),
                     ));
                 };
-                let mut form = String::from_utf8_lossy(form).into_owned();
-                if !form.is_empty() {
-                    form.push('&');
-                }
-                form.extend(url::form_urlencoded::byte_serialize(b"access_token"));
-                form.push('=');
-                form.extend(url::form_urlencoded::byte_serialize(token.as_bytes()));
+                let form = with_parameter(form, token);
                 request.headers_mut().remove(CONTENT_LENGTH);
                 *request.body_mut() = Some(form.into());
             }
@@ -106,6 +88,62 @@ impl Material {
         }
         Ok(())
     }
+}
+
+/// Why a token of this kind is not sent: never as a bearer token, which it is not.
+fn cannot_be_sent(credential: &Credential) -> String {
+    match credential {
+        Credential::Dpop { .. } => {
+            "a DPoP token needs a proof that is signed for each request (RFC 9449), and such proofs are not made here yet: \
+             have the provider issue bearer tokens to this client"
+                .into()
+        }
+        other => format!(
+            "a token of the type {:?} cannot be sent: have the provider issue bearer tokens to this client, or send it by \
+             yourself with withhold_token()",
+            crate::error::excerpt(other.token_type())
+        ),
+    }
+}
+
+fn is_form(request: &Request) -> bool {
+    let media = request.headers().get(CONTENT_TYPE).map(|media| {
+        let media = media.as_bytes().split(|byte| *byte == b';').next();
+        media.unwrap_or_default().trim_ascii()
+    });
+    media.is_some_and(|media| media.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"))
+}
+
+const ACCESS_TOKEN: &str = "access_token";
+
+/// The token stands there once: links that an API hands out may hold one already.
+fn put_in_query(url: &mut Url, token: &str) {
+    if url.query_pairs().any(|(name, _)| name == ACCESS_TOKEN) {
+        let others: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(name, _)| name != ACCESS_TOKEN)
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(others);
+    }
+    url.query_pairs_mut().append_pair(ACCESS_TOKEN, token);
+}
+
+/// A form with the token behind what it says, octet by octet; a token that stands there already gives way.
+fn with_parameter(form: &[u8], token: &str) -> Vec<u8> {
+    let is_token = |pair: &&[u8]| {
+        let mut names = form_urlencoded::parse(pair).map(|(name, _)| name == ACCESS_TOKEN);
+        names.next().unwrap_or_default()
+    };
+    let own = form_urlencoded::Serializer::new(String::new())
+        .append_pair(ACCESS_TOKEN, token)
+        .finish();
+    let mut pairs: Vec<&[u8]> = form
+        .split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty() && !is_token(pair))
+        .collect();
+    pairs.push(own.as_bytes());
+    pairs.join(&b'&')
 }
 
 fn bearer_header(token: &Token) -> Result<HeaderValue> {

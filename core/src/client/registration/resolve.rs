@@ -61,6 +61,8 @@ pub(crate) struct Resolved {
     pub(crate) leeway: Option<Duration>,
     pub(crate) clock_leeway: Duration,
     pub(crate) timeout: Option<Duration>,
+    /// How long an API may take until the head of its answer, if the client has a timeout of its own.
+    pub(crate) api_timeout: Option<Duration>,
     pub(crate) profile: ProviderProfile,
     pub(crate) id_token_algorithms: Option<Algorithms>,
     pub(crate) claim_checks: ClaimChecks,
@@ -282,6 +284,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         leeway: win!(r.leeway, k.leeway),
         clock_leeway: r.clock_leeway.unwrap_or(Duration::from_secs(60)),
         timeout: win!(r.timeout, k.default_timeout),
+        api_timeout: win!(r.timeout, k.default_timeout),
         profile,
         id_token_algorithms: r
             .id_token_algorithms
