@@ -193,6 +193,7 @@
 //! | `mysql` | `MysqlStore` for MySQL and MariaDB, and `sql` with sqlx |
 //! | `redis` | `RedisStore` for Redis and Valkey, and `redis` with the driver |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
+//! | `providers` | the module `providers`: presets for GitHub, Google and two dozen more |
 //! | `metrics` | counters of the refresh protocol |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
@@ -215,6 +216,10 @@ pub use tokenkeep_sql::SqliteStore;
 /// Login routes, extractors and sealed sessions for axum.
 #[cfg(feature = "axum")]
 pub use tokenkeep_axum as axum;
+
+/// Presets for the providers that people log in with.
+#[cfg(feature = "providers")]
+pub use tokenkeep_providers as providers;
 
 /// The programs of the README compile.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
