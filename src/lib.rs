@@ -194,6 +194,7 @@
 //! | `redis` | `RedisStore` for Redis and Valkey, and `redis` with the driver |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
 //! | `middleware` | the module `middleware`: kept tokens in the requests of any reqwest-middleware client |
+//! | `providers` | the module `providers`: presets for GitHub, Google and two dozen more |
 //! | `metrics` | counters of the refresh protocol |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
@@ -219,6 +220,10 @@ pub use tokenkeep_axum as axum;
 /// Kept tokens in the requests of any reqwest-middleware client.
 #[cfg(feature = "middleware")]
 pub use tokenkeep_middleware as middleware;
+
+/// Presets for the providers that people log in with.
+#[cfg(feature = "providers")]
+pub use tokenkeep_providers as providers;
 
 /// The programs of the README compile.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

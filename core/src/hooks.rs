@@ -1,7 +1,8 @@
 //! The hook points: where an application takes part.
 //!
 //! A hook is awaited, may change what passes and may fail the operation; several run in the order in which they were
-//! added. What is told after the fact and can fail nothing is an [event](crate::TokenUpdate).
+//! added, those of the client before those of the registry: a client's mend what its provider does, and the application's
+//! see it mended. What is told after the fact and can fail nothing is an [event](crate::TokenUpdate).
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -111,6 +112,16 @@ pub trait Hook: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Before the userinfo endpoint is asked: may change method, headers and body, for a provider that wants more than a GET.
+    /// The token is put in afterwards; it goes to the same origin or to one that the client allows.
+    ///
+    /// # Errors
+    /// An error keeps the request from being sent, and is the operation's.
+    async fn userinfo_request(&self, client: &str, request: &mut reqwest::Request) -> Result<()> {
+        let _ = (client, request);
+        Ok(())
+    }
+
     /// The claims of a userinfo answer, before they are compared with the login: may add or rename some.
     ///
     /// # Errors
@@ -153,7 +164,7 @@ pub trait Hook: Send + Sync + 'static {
     }
 }
 
-/// All hooks of a registry, in order.
+/// The hooks of a registry, or of one client and its registry, in order.
 #[derive(Clone, Default)]
 pub(crate) struct Hooks(Arc<[Arc<dyn Hook>]>);
 
@@ -168,6 +179,14 @@ impl Hooks {
         Self(hooks.into())
     }
 
+    /// Those of a client, then these.
+    pub(crate) fn behind(&self, own: &[Arc<dyn Hook>]) -> Self {
+        if own.is_empty() {
+            return self.clone();
+        }
+        Self(own.iter().chain(self.0.iter()).map(Arc::clone).collect())
+    }
+
     pub(crate) async fn protected_request(
         &self,
         client: &str,
@@ -175,6 +194,17 @@ impl Hooks {
     ) -> Result<()> {
         for hook in self.0.iter() {
             hook.protected_request(client, request).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn userinfo_request(
+        &self,
+        client: &str,
+        request: &mut reqwest::Request,
+    ) -> Result<()> {
+        for hook in self.0.iter() {
+            hook.userinfo_request(client, request).await?;
         }
         Ok(())
     }

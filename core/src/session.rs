@@ -174,8 +174,9 @@ impl OAuth {
             }
         };
         let key = TokenKey::new(&login.client, owner)?;
-        ready
-            .hooks()
+        let client = ready.client_state(&login.client).await?;
+        client
+            .hooks
             .before_login_kept(&LoginKept { login, owner })
             .await?;
         let session_id = login.connect.is_none().then(crate::seal::random_id);

@@ -206,6 +206,10 @@ impl AuthorizeOptions {
         dropped.extend(registered.replace_by(given));
         extra.extend(registered.into_pairs());
 
+        let commas = client.comma_separated_scopes && !scopes.is_empty();
+        if commas {
+            extra.push(("scope".to_owned(), scopes.join(",")));
+        }
         let base = without(endpoint, |name| {
             is_protocol(name)
                 || (name == "scope" && !scopes.is_empty())
@@ -223,7 +227,7 @@ impl AuthorizeOptions {
         let csrf = CsrfToken::new(state.expose().to_owned());
         let mut request = oauth2
             .authorize_url(|| csrf)
-            .add_scopes(scopes.iter().cloned().map(Scope::new));
+            .add_scopes(scopes.iter().filter(|_| !commas).cloned().map(Scope::new));
         if let (Pkce::S256, Some(verifier)) = (client.pkce, &verifier) {
             let verifier = PkceCodeVerifier::new(verifier.expose().to_owned());
             request =

@@ -23,6 +23,8 @@ pub struct CallbackParams {
     error: Option<Secret>,
     error_description: Option<Secret>,
     error_uri: Option<Secret>,
+    /// Whatever else a provider sends along.
+    others: Vec<(String, Secret)>,
 }
 
 impl CallbackParams {
@@ -64,7 +66,10 @@ impl CallbackParams {
             "error" => &mut self.error,
             "error_description" => &mut self.error_description,
             "error_uri" => &mut self.error_uri,
-            _ => return Ok(()),
+            _ => {
+                self.others.push((name.to_owned(), Secret::from(value)));
+                return Ok(());
+            }
         };
         // What describes an error is only ever shown, and cleaned for that.
         if !name.starts_with("error_") && value.chars().any(char::is_control) {
@@ -98,6 +103,13 @@ impl CallbackParams {
     /// The issuer that it names (RFC 9207).
     pub(super) fn issuer(&self) -> Option<&str> {
         self.iss.as_ref().map(Secret::expose)
+    }
+
+    /// A parameter of the provider's own. One that stands there twice is none.
+    pub(super) fn other(&self, name: &str) -> Option<&Secret> {
+        let mut found = self.others.iter().filter(|(other, _)| other == name);
+        let (_, value) = found.next()?;
+        found.next().is_none().then_some(value)
     }
 }
 

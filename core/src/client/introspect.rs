@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::{Bounds, Client, Endpoint, Grant, TokenEndpoint};
-use crate::{Error, ErrorCode, Phase, ProviderError, Result, Secret, Token, hooks::ClientHooks};
+use crate::{Error, ErrorCode, Phase, ProviderError, Result, Secret, Token};
 
 /// What a provider knows of a token (RFC 7662 section 2.2). `Debug` shows only whether it is active.
 #[derive(Clone, PartialEq)]
@@ -56,19 +56,13 @@ impl Client {
                 "the provider has no introspection endpoint",
             ));
         };
-        let oauth = self.oauth()?;
-        let hooks = ClientHooks {
-            hooks: oauth.hooks(),
-            client: self.name(),
-            clock: oauth.clock().as_ref(),
-        };
         let authentication = state.authentication(Endpoint::Introspection).await?;
         let endpoint = TokenEndpoint {
             http: &state.http,
             client: &state.resolved,
             url: &url,
             authentication: authentication.as_ref(),
-            hooks: &hooks,
+            hooks: &state.token_hooks(),
         };
         let bounds = Bounds {
             timeout: state.http.timeout,

@@ -9,7 +9,6 @@ use super::{Bounds, BrowserCookies, CallbackParams, Client, ClientState, Cookie,
 use crate::{
     Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, Result, Secret, Timestamp, Token,
     Userinfo,
-    hooks::ClientHooks,
     openid::{IssuerRule, validate_with},
     token::{Credential, TokenAnswer},
 };
@@ -230,17 +229,12 @@ impl Client {
         let code = check(params, &flow, answered_by.as_deref(), iss_required)?;
         let clock = Arc::clone(oauth.clock());
         let asked_at = clock.now();
-        let hooks = ClientHooks {
-            hooks: oauth.hooks(),
-            client: self.name(),
-            clock: clock.as_ref(),
-        };
         let bounds = Bounds {
             timeout: state.http.timeout,
             phase: Phase::TokenRequest,
         };
         let answer = state
-            .at_token_endpoint(false, &hooks, async |endpoint| {
+            .at_token_endpoint(false, async |endpoint| {
                 endpoint
                     .exchange_code(
                         code.secret(),
@@ -281,7 +275,7 @@ impl Client {
                     .await?,
             )
         } else {
-            None
+            self.brought_profile(state, params, claims.as_ref()).await?
         };
         let scopes = token.scopes.clone().unwrap_or_default();
         let binding = state.binding().await?;

@@ -74,8 +74,9 @@ impl Client {
         })?;
         url.query_pairs_mut()
             .append_pair("state", flow.state.expose());
+        let profile = state.resolved.profile_parameter.as_deref();
         let members = form_urlencoded::parse(encoded.as_ref())
-            .filter(|(name, _)| MEMBERS.contains(&name.as_ref()));
+            .filter(|(name, _)| MEMBERS.contains(&name.as_ref()) || Some(name.as_ref()) == profile);
         let answer = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(members)
             .finish();

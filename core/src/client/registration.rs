@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{AuthMethod, ClientAuthentication};
-use crate::{ProviderProfile, Secret, closures::Closures, openid::ClaimChecks};
+use crate::{Hook, ProviderProfile, Secret, closures::Closures, openid::ClaimChecks};
 
 mod keeping;
 mod openid;
+mod quirks;
 mod resolve;
 
 pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, resolve};
@@ -79,6 +80,11 @@ pub struct Registration {
     claim_checks: ClaimChecks,
     userinfo_signed_response_alg: Option<String>,
     closures: Closures,
+    hooks: Vec<Arc<dyn Hook>>,
+    userinfo_parts: Vec<(String, String)>,
+    comma_separated_scopes: bool,
+    client_id_header: Option<String>,
+    profile_parameter: Option<String>,
 }
 
 /// Proof Key for Code Exchange (RFC 7636).

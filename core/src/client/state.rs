@@ -4,11 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use url::Url;
 
-use super::{
-    Bounds, ClientAuthentication, Endpoint, Resolved, TokenEndpoint, TokenHooks, negotiate,
-};
+use super::{Bounds, ClientAuthentication, Endpoint, Resolved, TokenEndpoint, negotiate};
 use crate::{
     Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
+    hooks::{ClientHooks, Hooks},
     http::Http,
     openid::{Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded, algorithm_of},
     refresh::Binding,
@@ -19,6 +18,8 @@ use crate::{
 pub(crate) struct ClientState {
     pub(crate) resolved: Resolved,
     pub(crate) http: Http,
+    /// The client's own, then the registry's.
+    pub(crate) hooks: Hooks,
     metadata: Option<Cached<ProviderMetadata>>,
     keys: Option<Cached<KeySet>>,
     /// By which the provider has signed this client's ID tokens, as far as this process has seen any.
@@ -45,7 +46,7 @@ impl ClientState {
     ///
     /// # Errors
     /// `invalid_configuration` for an issuer or inline keys that cannot be used.
-    pub(crate) fn new(resolved: Resolved, http: Http) -> Result<Self> {
+    pub(crate) fn new(resolved: Resolved, http: Http, registry: &Hooks) -> Result<Self> {
         let rule = resolved.issuer_rule();
         let named = rule.as_ref().map(IssuerRule::published);
         let metadata = match (&resolved.server_metadata_url, &resolved.issuer) {
@@ -76,6 +77,7 @@ impl ClientState {
             (None, None, None) => None,
         };
         Ok(Self {
+            hooks: registry.behind(&resolved.hooks),
             resolved,
             http,
             metadata,
@@ -86,6 +88,15 @@ impl ClientState {
 
     pub(crate) fn name(&self) -> &str {
         &self.resolved.name
+    }
+
+    /// The hooks that its requests to the token endpoint meet.
+    pub(crate) fn token_hooks(&self) -> ClientHooks<'_> {
+        ClientHooks {
+            hooks: &self.hooks,
+            client: self.name(),
+            clock: self.http.clock.as_ref(),
+        }
     }
 
     /// Remembers by which algorithm a validated ID token was signed.
@@ -217,7 +228,6 @@ impl ClientState {
     pub(crate) async fn at_token_endpoint<T, E: From<Error>>(
         &self,
         refresh: bool,
-        hooks: &dyn TokenHooks,
         run: impl AsyncFnOnce(TokenEndpoint<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let url = match self.resolved.refresh_token_url.as_ref().filter(|_| refresh) {
@@ -234,7 +244,7 @@ impl ClientState {
             client: &self.resolved,
             url: &url,
             authentication: authentication.as_ref(),
-            hooks,
+            hooks: &self.token_hooks(),
         })
         .await
     }
@@ -243,12 +253,7 @@ impl ClientState {
     ///
     /// # Errors
     /// `unsupported` if the provider has no revocation endpoint.
-    pub(crate) async fn revoke(
-        &self,
-        token: &Secret,
-        hint: &str,
-        hooks: &dyn TokenHooks,
-    ) -> Result<()> {
+    pub(crate) async fn revoke(&self, token: &Secret, hint: &str) -> Result<()> {
         let Some(url) = self.revocation_endpoint().await? else {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -263,7 +268,7 @@ impl ClientState {
             client: &self.resolved,
             url: &url,
             authentication: authentication.as_ref(),
-            hooks,
+            hooks: &self.token_hooks(),
         };
         endpoint
             .revoke(

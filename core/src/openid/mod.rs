@@ -33,7 +33,7 @@ pub use userinfo::Userinfo;
 pub use validator::IdTokenValidator;
 
 #[cfg(any(test, fuzzing))]
-pub(crate) use json::{find_member, has_each_member_once};
+pub(crate) use json::find_member;
 #[cfg(any(test, fuzzing))]
 pub(crate) use logout_token::validate as validate_logout;
 pub(crate) use {
@@ -42,6 +42,7 @@ pub(crate) use {
     discovery::urls_for,
     id_token::{is_unfit, validate, validate_with},
     issuer::{IssuerRule, IssuerTemplate},
+    json::has_each_member_once,
     keys::KeySet,
     loader::{Asker, Cached, Loaded},
     logout::{EndSession, end_session_url},

@@ -89,10 +89,15 @@ impl Keeper {
         for (token, hint) in tokens_of(*payload) {
             let revoked = self.0.source.revoke(key.client(), issued_by, &token, hint);
             match revoked.await {
-                Ok(()) if matches!(outcome, AtProvider::Nothing) => outcome = AtProvider::Revoked,
+                Ok(()) if !matches!(outcome, AtProvider::Failed(_)) => {
+                    outcome = AtProvider::Revoked;
+                }
                 Ok(()) => {}
+                // Some revoke tokens of one kind only.
                 Err(error) if error.code() == ErrorCode::Unsupported => {
-                    return AtProvider::Unsupported;
+                    if matches!(outcome, AtProvider::Nothing) {
+                        outcome = AtProvider::Unsupported;
+                    }
                 }
                 Err(error) => {
                     self.revoke_later(key, issued_by.clone(), token, hint);

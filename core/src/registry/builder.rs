@@ -18,6 +18,9 @@ use crate::{
     token::Sealing,
 };
 
+/// What the client that brings no HTTP client of its own calls itself.
+const USER_AGENT: &str = concat!("tokenkeep/", env!("CARGO_PKG_VERSION"));
+
 /// Builds an [`OAuth`].
 #[derive(Default)]
 #[must_use = "a builder does nothing before build()"]
@@ -118,6 +121,8 @@ impl OAuthBuilder {
     }
 
     /// The HTTP client: proxy, roots, certificates. Redirects are turned off: following them is ours.
+    /// Give it a user agent: some providers, GitHub among them, answer nobody without one. Without this call it is
+    /// `tokenkeep/` and the version.
     pub fn http_client(mut self, builder: reqwest::ClientBuilder) -> Self {
         self.http = Some(builder);
         self
@@ -298,7 +303,9 @@ impl OAuthBuilder {
         let has = store.capabilities();
         check_store(&store, self.required)?;
         check_timing(self.timing)?;
-        let real = ReqwestTransport::new(self.http.unwrap_or_default())?;
+        // Some providers turn away requests without one.
+        let named = || reqwest::ClientBuilder::new().user_agent(USER_AGENT);
+        let real = ReqwestTransport::new(self.http.unwrap_or_else(named))?;
         let builder = real.client().clone();
         let transport = self.transport.unwrap_or_else(|| Arc::new(real));
         let http = Http {
@@ -306,7 +313,6 @@ impl OAuthBuilder {
             clock: Arc::clone(&clock),
             timeout: self.timing.request,
         };
-        let hooks = Hooks::new(self.hooks);
         let config: Arc<dyn ConfigSource> = match self.config.len() {
             0 => Arc::new(Settings::default()),
             _ => Arc::new(FirstOf(self.config)),
@@ -315,7 +321,7 @@ impl OAuthBuilder {
             source: self.source,
             config,
             http: http.clone(),
-            hooks: hooks.clone(),
+            hooks: Hooks::new(self.hooks),
             closures,
             has_store,
             on_missing: self.closures.on_missing,
@@ -354,7 +360,6 @@ impl OAuthBuilder {
             clients,
             has_store,
             http,
-            hooks,
             ring,
             sealing,
             base_url,

@@ -19,7 +19,7 @@ use crate::{
     client::{Bounds, ClientState, Renewal, resolve},
     closures::Fetch,
     config::check_names,
-    hooks::{ClientHooks, Hooks},
+    hooks::Hooks,
     http::Http,
     openid::{peek, read_again, validate_with},
     refresh::{Ask, ClientTerms, IssuedBy, Known, Login, TokenSource},
@@ -175,7 +175,8 @@ impl Clients {
             ..self.http.clone()
         };
         resolved.timeout = Some(http.timeout);
-        ClientState::new(resolved, http).map_err(|error| error.with_client(registration.name()))
+        ClientState::new(resolved, http, &self.hooks)
+            .map_err(|error| error.with_client(registration.name()))
     }
 
     pub(super) fn registered(&self, name: &str) -> Option<Arc<ClientState>> {
@@ -287,6 +288,14 @@ impl Clients {
         asked
     }
 
+    /// The hooks of a client, or the registry's alone where the client is gone.
+    async fn hooks_of(&self, client: &str) -> Hooks {
+        match self.state(client).await {
+            Ok(state) => state.hooks.clone(),
+            Err(_) => self.hooks.clone(),
+        }
+    }
+
     fn seen_never_to_rotate(&self, client: &str) -> bool {
         let seen = self
             .never_rotates
@@ -357,20 +366,13 @@ impl TokenSource for Clients {
         };
         let client = ask.key.client();
         let state = self.state(client).await.map_err(not_sent)?;
-        let hooks = ClientHooks {
-            hooks: &self.hooks,
-            client,
-            clock: self.http.clock.as_ref(),
-        };
         let bounds = Bounds {
             timeout: ask.timeout,
             phase: Phase::Refresh,
         };
         let answer = state
-            .at_token_endpoint(
-                ask.refresh_token.is_some(),
-                &hooks,
-                async |endpoint| match ask.refresh_token {
+            .at_token_endpoint(ask.refresh_token.is_some(), async |endpoint| {
+                match ask.refresh_token {
                     Some(refresh_token) => {
                         endpoint
                             .refresh(
@@ -384,8 +386,8 @@ impl TokenSource for Clients {
                             .await
                     }
                     None => endpoint.client_credentials(ask.target, &[], bounds).await,
-                },
-            )
+                }
+            })
             .await?;
         if ask.refresh_token.is_some() {
             self.learn_rotation(client, &answer);
@@ -466,22 +468,20 @@ impl TokenSource for Clients {
                 Error::new(ErrorCode::Unsupported, Phase::Revoke, message).with_client(client)
             );
         }
-        let hooks = ClientHooks {
-            hooks: &self.hooks,
-            client,
-            clock: self.http.clock.as_ref(),
-        };
-        state.revoke(token, hint, &hooks).await
+        state.revoke(token, hint).await
     }
 
     async fn after_update(&self, update: &TokenUpdate) {
-        self.hooks
-            .after_update(update, self.http.clock.as_ref())
-            .await;
+        let hooks = match update.key() {
+            Some(key) => self.hooks_of(key.client()).await,
+            None => self.hooks.clone(),
+        };
+        hooks.after_update(update, self.http.clock.as_ref()).await;
     }
 
     async fn after_logout(&self, key: &TokenKey) -> Result<()> {
-        self.hooks.after_logout(key, self.http.clock.as_ref()).await
+        let hooks = self.hooks_of(key.client()).await;
+        hooks.after_logout(key, self.http.clock.as_ref()).await
     }
 
     fn asks_for_missing(&self, client: &str) -> bool {
@@ -496,7 +496,9 @@ impl TokenSource for Clients {
         let mut keys = self.closures.keys_of(owner);
         for client in self.names() {
             let kept = self.closures.keeping(&client).is_some();
-            if kept || self.may_ask_for_missing(&client) || !self.hooks.is_empty() {
+            let hooks = self.registered(&client);
+            let hooks = hooks.map_or_else(|| self.hooks.clone(), |state| state.hooks.clone());
+            if kept || self.may_ask_for_missing(&client) || !hooks.is_empty() {
                 keys.push(TokenKey::new(&client, owner)?);
             }
         }

@@ -14,7 +14,6 @@ use super::Clients;
 use crate::{
     Clock, Cookie, Error, ErrorCode, KeyRing, Phase, Result, Timestamp,
     client::{ClientState, Flow, FlowCookies, OwnCookies},
-    hooks::Hooks,
     http::Http,
     refresh::Keeper,
     seal::LiveRing,
@@ -41,7 +40,6 @@ pub(crate) struct Ready {
     /// Is there a store, or do closures keep everything that is kept?
     pub(super) has_store: bool,
     pub(super) http: Http,
-    pub(super) hooks: Hooks,
     /// For cookies; for records too, if the application gave one.
     pub(super) ring: LiveRing,
     pub(super) sealing: Sealing,
@@ -75,10 +73,6 @@ impl Ready {
 
     pub(crate) fn http(&self) -> &Http {
         &self.http
-    }
-
-    pub(crate) fn hooks(&self) -> &Hooks {
-        &self.hooks
     }
 
     /// The ring as it is now.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ::url::Url;
 use reqwest::{
     Method, Request, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
+    header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION},
 };
 
 use super::{Bearer, challenge::Challenge, place::Material, url};
@@ -176,14 +176,31 @@ impl Call<'_> {
     async fn once(&self, mut request: Request, material: Option<&Material>) -> Result<Response> {
         let oauth = self.client.oauth()?;
         if !self.is_endpoint {
-            oauth
-                .hooks()
+            self.state
+                .hooks
                 .protected_request(self.client.name(), &mut request)
                 .await?;
             if material.is_some() {
                 let client = &self.state.resolved;
                 url::check_allowed(client, request.url(), "a hook sends the request to")?;
             }
+        } else {
+            let endpoint = request.url().origin();
+            self.state
+                .hooks
+                .userinfo_request(self.client.name(), &mut request)
+                .await?;
+            if request.url().origin() != endpoint {
+                let client = &self.state.resolved;
+                url::check_allowed(client, request.url(), "a hook sends the request to")?;
+            }
+        }
+        if let (Some(name), Some(_)) = (&self.state.resolved.client_id_header, material) {
+            let id = HeaderValue::from_str(&self.state.resolved.client_id).map_err(|_| {
+                let what = "the client id fits no header, and client_id_header() sends it in one";
+                Error::new(ErrorCode::InvalidConfiguration, self.phase, what)
+            })?;
+            request.headers_mut().insert(name.clone(), id);
         }
         if let Some(material) = material {
             // An endpoint of the provider's takes it in the header.

@@ -2,15 +2,17 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use reqwest::header::HeaderName;
 use serde_json::Value;
 use url::Url;
 
 use super::{
     Pkce, Placement, Registration, ResponseMode,
     openid::{algorithm, check_issuer_template, check_secret_algorithms},
+    quirks::{check_quirks, client_id_header, userinfo_parts},
 };
 use crate::{
-    ConfigSource, Error, ErrorCode, Phase, ProviderProfile, Result, Secret,
+    ConfigSource, Error, ErrorCode, Hook, Phase, ProviderProfile, Result, Secret,
     client::{AuthMethod, ClientAuthentication, authorize, token_endpoint},
     closures::Fetch,
     config::{ClientSettings, invalid},
@@ -79,6 +81,14 @@ pub(crate) struct Resolved {
     pub(crate) frontchannel_by_cookie: bool,
     /// Answers what an old table holds.
     pub(crate) on_missing: Option<Fetch>,
+    /// This client's own; the registry's run behind them.
+    pub(crate) hooks: Vec<Arc<dyn Hook>>,
+    /// Further answers of the userinfo, by the names of their members.
+    pub(crate) userinfo_parts: Vec<(String, Url)>,
+    pub(crate) comma_separated_scopes: bool,
+    pub(crate) client_id_header: Option<HeaderName>,
+    /// Where the authorization response says something about the user.
+    pub(crate) profile_parameter: Option<String>,
 }
 
 /// Which grant gets the first token.
@@ -310,6 +320,11 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         revoke_at_logout: win!(r.revoke_at_logout, k.revoke_at_logout).unwrap_or(false),
         frontchannel_by_cookie: r.frontchannel_by_cookie,
         on_missing: r.closures.on_missing,
+        hooks: r.hooks,
+        userinfo_parts: userinfo_parts(r.userinfo_parts)?,
+        comma_separated_scopes: r.comma_separated_scopes,
+        client_id_header: client_id_header(r.client_id_header)?,
+        profile_parameter: r.profile_parameter,
         name: r.name,
     })
 }
@@ -338,6 +353,7 @@ fn check(client: Resolved) -> Result<Resolved> {
     }
     check_issuer_template(&client)?;
     check_secret_algorithms(&client)?;
+    check_quirks(&client)?;
     let keys = client.jwks.is_some() || client.jwks_uri.is_some();
     if client.is_openid() && !discovery {
         return Err(invalid(if keys {
@@ -433,7 +449,7 @@ fn url(name: &str, text: Option<String>) -> Result<Option<Url>> {
     text.map(|text| parse_url(name, &text)).transpose()
 }
 
-fn parse_url(name: &str, text: &str) -> Result<Url> {
+pub(super) fn parse_url(name: &str, text: &str) -> Result<Url> {
     let url =
         Url::parse(text.trim()).map_err(|_| invalid(format!("{name} is not an absolute URL")))?;
     if !http::is_secure(&url) {

@@ -90,6 +90,12 @@ impl Exchange<'_> {
                 request.append(name.as_str(), value.as_str());
             }
         }
+        if self.endpoint.client.comma_separated_scopes
+            && let Some(scopes) = request.parameter("scope")
+        {
+            let scopes = scopes.replace(' ', ",");
+            request.set("scope", scopes);
+        }
         Ok(request)
     }
 
@@ -97,8 +103,12 @@ impl Exchange<'_> {
     pub(super) async fn ask(&self, mut request: TokenRequest) -> Result<Answer, TokenFailure> {
         let http = self.endpoint.http;
         let start = http.clock.monotonic();
+        let mut sent = request.secrets();
         let prepare = async {
             self.endpoint.hooks.request(self.kind, &mut request).await?;
+            if request.is_its_own_proof() {
+                return Ok(());
+            }
             self.endpoint
                 .authentication
                 .authenticate(&mut request)
@@ -126,7 +136,7 @@ impl Exchange<'_> {
                 "no time was left to send the request",
             ));
         }
-        let mut sent = request.secrets();
+        sent.extend(request.secrets());
         sent.extend(self.endpoint.client.client_secret.clone());
         self.seen().sent = sent;
         let answer = http
@@ -227,6 +237,15 @@ impl Exchange<'_> {
         let mut answer = reading
             .into_answer(refresh, warnings)
             .map_err(|what| self.fail(Verdict::Ambiguous, Said::default(), what))?;
+        if let Some(scopes) = &mut answer.scopes
+            && self.endpoint.client.comma_separated_scopes
+        {
+            let all = scopes.iter().flat_map(|scope| scope.split(','));
+            *scopes = all
+                .filter(|scope| !scope.is_empty())
+                .map(str::to_owned)
+                .collect();
+        }
         if !refresh {
             let refused = match &answer.credential {
                 None if self.endpoint.client.assume_bearer => {

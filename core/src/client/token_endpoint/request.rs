@@ -7,6 +7,7 @@ use reqwest::{
     Method, Request, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
+use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use crate::{Phase, Result, Secret};
@@ -19,6 +20,9 @@ pub struct TokenRequest {
     phase: Phase,
     parameters: Vec<(String, Secret)>,
     headers: HeaderMap,
+    method: Method,
+    is_json: bool,
+    is_its_own_proof: bool,
 }
 
 impl TokenRequest {
@@ -30,6 +34,9 @@ impl TokenRequest {
             phase,
             parameters: Vec::new(),
             headers,
+            method: Method::POST,
+            is_json: false,
+            is_its_own_proof: false,
         }
     }
 
@@ -84,6 +91,32 @@ impl TokenRequest {
         self.parameters.retain(|(other, _)| other != name);
     }
 
+    /// Another method than POST, for a provider that revokes by DELETE.
+    pub fn set_method(&mut self, method: Method) {
+        self.method = method;
+    }
+
+    /// Another path at the same origin, for a provider that wants an id in it. It is no place for a secret: addresses stand in
+    /// logs.
+    pub fn set_path(&mut self, path: &str) {
+        self.url.set_path(path);
+    }
+
+    /// Sends the parameters as a JSON object instead of a form, for a provider that reads nothing else; of those with the same
+    /// name the last.
+    pub fn send_as_json(&mut self) {
+        self.is_json = true;
+    }
+
+    /// Sends it as it is: the client does not authenticate. For a provider to whom the token that is revoked is the proof.
+    pub fn without_client_authentication(&mut self) {
+        self.is_its_own_proof = true;
+    }
+
+    pub(super) fn is_its_own_proof(&self) -> bool {
+        self.is_its_own_proof
+    }
+
     /// The headers; `Content-Type` is set when it is sent.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
@@ -97,7 +130,8 @@ impl TokenRequest {
 
     /// The values that may not come back in an error.
     pub(super) fn secrets(&self) -> Vec<Secret> {
-        const SECRET: [&str; 7] = [
+        const SECRET: [&str; 8] = [
+            "access_token",
             "code",
             "code_verifier",
             "refresh_token",
@@ -114,19 +148,27 @@ impl TokenRequest {
     }
 
     pub(super) fn into_request(self) -> Request {
-        let body = form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(
-                self.parameters
-                    .iter()
-                    .map(|(name, value)| (name, value.expose())),
-            )
-            .finish();
-        let mut request = Request::new(Method::POST, self.url);
+        let mut request = Request::new(self.method, self.url);
         *request.headers_mut() = self.headers;
-        request.headers_mut().insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
+        let parameters = self.parameters.iter();
+        let parameters = parameters.map(|(name, value)| (name.as_str(), value.expose()));
+        let (media, body) = match self.is_json {
+            // A hook took them all out: there is nothing to send.
+            _ if self.parameters.is_empty() => return request,
+            true => {
+                let members = parameters.map(|(name, value)| (name.to_owned(), value.into()));
+                let object = Value::Object(members.collect());
+                ("application/json", object.to_string())
+            }
+            false => {
+                let mut form = form_urlencoded::Serializer::new(String::new());
+                let form = form.extend_pairs(parameters).finish();
+                ("application/x-www-form-urlencoded", form)
+            }
+        };
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(media));
         *request.body_mut() = Some(body.into());
         request
     }

@@ -1,0 +1,33 @@
+use tokenkeep_core::{ProviderProfile, Registration, Rotation};
+
+use crate::{profile::Profile, quirks::Quirks};
+
+const QUIRKS: Quirks = Quirks {
+    profile: Some(Profile {
+        claims: &[
+            ("sub", "/id"),
+            ("preferred_username", "/handle"),
+            ("name", "/handle"),
+            ("email", "/email"),
+            ("picture", "/img_url"),
+        ],
+        ..Profile::EMPTY
+    }),
+    ..Quirks::NONE
+};
+
+#[doc = include_str!("../../docs/figma.md")]
+#[must_use]
+pub fn figma() -> Registration {
+    Registration::oauth2(
+        "figma",
+        "https://www.figma.com/oauth",
+        "https://api.figma.com/v1/oauth/token",
+    )
+    .scopes(["current_user:read"])
+    .refresh_token_url("https://api.figma.com/v1/oauth/refresh")
+    .userinfo_url("https://api.figma.com/v1/me")
+    .api_base_url("https://api.figma.com/v1/")
+    .profile(ProviderProfile::new().rotation(Rotation::Never))
+    .hook(QUIRKS)
+}
