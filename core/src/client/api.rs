@@ -355,7 +355,7 @@ impl Call<'_> {
             return self.refused(response, &challenge);
         }
         let (keeper, key) = (grant.keeper()?, grant.key()?);
-        if keeper.forced_paused(key) {
+        if keeper.forced_paused(key) || !self.state.resolved.automatic_refresh {
             return self.refused(response, &challenge);
         }
         drop(response);
