@@ -207,7 +207,7 @@ fn named(variable: &str, member: &str) -> String {
 }
 
 /// An empty value is an absent one: `OP_CLIENT_SECRET=` in an environment file says that there is none.
-fn is_blank(value: &Value) -> bool {
+pub(crate) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.trim().is_empty(),

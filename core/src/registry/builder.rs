@@ -9,7 +9,7 @@ use crate::{
     Clock, ConfigSource, Error, ErrorCode, KeyRing, Phase, Registration, Result, Settings,
     SystemClock, Transport,
     closures::{Closures, Keeping},
-    config::check_variables,
+    config::{check_variables, is_blank},
     hooks::{Hook, Hooks},
     http::{Http, ReqwestTransport, is_secure},
     refresh::{Keeper, KeeperParts, Timing, TokenSource, Upkeep},
@@ -17,6 +17,9 @@ use crate::{
     store::{Capabilities, ClosureStore, DynTokenStore, RoutedStore, TokenStore},
     token::Sealing,
 };
+
+/// What requests say of who sends them.
+const USER_AGENT: &str = concat!("tokenkeep/", env!("CARGO_PKG_VERSION"));
 
 /// Builds an [`OAuth`].
 #[derive(Default)]
@@ -117,7 +120,8 @@ impl OAuthBuilder {
         self
     }
 
-    /// The HTTP client: proxy, roots, certificates. Redirects are turned off: following them is ours.
+    /// The HTTP client: proxy, roots, certificates, user agent (`tokenkeep/` and the version, if no client is given; some APIs
+    /// refuse requests without one). Redirects are turned off: following them is ours.
     pub fn http_client(mut self, builder: reqwest::ClientBuilder) -> Self {
         self.http = Some(builder);
         self
@@ -298,7 +302,10 @@ impl OAuthBuilder {
         let has = store.capabilities();
         check_store(&store, self.required)?;
         check_timing(self.timing)?;
-        let real = ReqwestTransport::new(self.http.unwrap_or_default())?;
+        let http = self
+            .http
+            .unwrap_or_else(|| reqwest::ClientBuilder::new().user_agent(USER_AGENT));
+        let real = ReqwestTransport::new(http)?;
         let builder = real.client().clone();
         let transport = self.transport.unwrap_or_else(|| Arc::new(real));
         let http = Http {
@@ -512,7 +519,8 @@ struct FirstOf(Vec<Arc<dyn ConfigSource>>);
 impl ConfigSource for FirstOf {
     fn value(&self, variable: &str) -> Result<Option<serde_json::Value>> {
         for source in &self.0 {
-            if let Some(value) = source.value(variable)? {
+            // An empty value is an absent one.
+            if let Some(value) = source.value(variable)?.filter(|value| !is_blank(value)) {
                 return Ok(Some(value));
             }
         }
