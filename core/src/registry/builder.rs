@@ -314,6 +314,7 @@ impl OAuthBuilder {
             timeout: self.timing.request,
         };
         let hooks = Hooks::new(self.hooks);
+        let sources = self.config.clone();
         let config: Arc<dyn ConfigSource> = match self.config.len() {
             0 => Arc::new(Settings::default()),
             _ => Arc::new(FirstOf(self.config)),
@@ -330,10 +331,10 @@ impl OAuthBuilder {
         for registration in self.registrations {
             clients.register(registration, false)?;
         }
-        check_variables(
-            clients.names().iter().map(String::as_str),
-            clients.config.as_ref(),
-        )?;
+        // Each by itself: what the environment may hold is a mistake in a file beside it.
+        for source in sources {
+            check_variables(clients.names().iter().map(String::as_str), source.as_ref())?;
+        }
         if let Some((name, _)) = clients.kept_alive().first().filter(|_| !has.find) {
             return Err(Error::new(
                 ErrorCode::Unsupported,

@@ -154,9 +154,18 @@ async fn of_several_sources_the_first_that_has_a_value_counts() {
         ),
         ("MY_OP_CLIENT_KWARGS", "scope=read+write&prompt=login"),
     ]);
-    let builder = OAuth::builder().store(MemoryStore::new()).register("my-op");
-    let oauth = builder.config(first).config(second).build();
+    let builder = || OAuth::builder().store(MemoryStore::new()).register("my-op");
+    let oauth = builder().config(first).config(second.clone()).build();
     assert_eq!(sent(&oauth.unwrap()).await, expected());
+
+    // A mistake in a file is one beside the environment, too.
+    let misspelt = Settings::from_iter([("MY_OP_CLIENT_IDD", "x")]);
+    let builder = builder().config(Env).config(second).config(misspelt);
+    let error = refused(builder.build(), ErrorCode::InvalidConfiguration);
+    assert!(
+        error.message().contains("did you mean MY_OP_CLIENT_ID?"),
+        "{error}"
+    );
 }
 
 /// Everything that a builder takes comes late: clients, settings, closures, hooks.
