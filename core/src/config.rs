@@ -8,7 +8,7 @@ mod settings;
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
-pub(crate) use settings::ClientSettings;
+pub(crate) use settings::{ClientSettings, is_blank};
 
 use crate::{Error, ErrorCode, Phase, Result};
 
@@ -51,7 +51,10 @@ pub(crate) const KEYS: [&str; 14] = [
 /// | `issuer_template`, `allow_tenants` | for Microsoft's tenants ([`issuer_template`](crate::Registration::issuer_template)); a text, and text or a list |
 /// | `refresh_reuse` | `strict`, `revokes_family`, `replay:SECONDS` or `both_valid` ([`Reuse`](crate::Reuse)) |
 /// | `rotation` | `rotate` or `never` ([`Rotation`](crate::Rotation)) |
+/// | `automatic_refresh` | `false`: tokens are renewed only when asked to ([`Registration::without_automatic_refresh`](crate::Registration::without_automatic_refresh)) |
 /// | `revoke_at_logout` | `true`: every logout also ends and revokes the grant ([`Registration::revoke_at_logout`](crate::Registration::revoke_at_logout)) |
+///
+/// `docs/configuration.md` in the repository says of each its type, its default, an example, and what a wrong value gives.
 ///
 /// # Contract
 /// Both methods are cheap and do not block: they are called while clients are registered, some of them while a request

@@ -197,7 +197,7 @@ pub enum TokenUpdate {
     CommitPending(Changed),
     /// A refresh token that is kept nowhere any more and could not be revoked without harm.
     Orphaned(Changed),
-    /// The provider refuses this registration; no grant is touched.
+    /// The provider refuses this registration, or is away: no grant is touched, and it is left alone for a while.
     ProviderDegraded {
         /// Which client.
         client: String,

@@ -4,6 +4,8 @@ mod addresses;
 mod answers;
 mod attacks;
 mod callback;
+mod configuration;
+mod endpoints;
 mod flow_cookies;
 mod id_token;
 mod keys;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod app;
+mod circuit;
 mod commits;
 mod crowd;
 mod events;

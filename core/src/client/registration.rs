@@ -70,7 +70,7 @@ pub struct Registration {
     skip_nonce: bool,
     assume_bearer: bool,
     placement: Option<Placement>,
-    without_automatic_refresh: bool,
+    automatic_refresh: Option<bool>,
     keep_alive: Option<Duration>,
     trusted_audiences: Vec<String>,
     revoke_at_logout: Option<bool>,
@@ -416,10 +416,13 @@ impl Registration {
         self
     }
 
-    /// Refreshes only when asked to.
+    /// Refreshes only when [`Grant::refresh`](crate::Grant::refresh) is called: a token that is over is
+    /// `refresh_unavailable` then, and one that an API refuses `token_rejected`. The application's own token
+    /// ([`Client::app`](crate::Client::app)) is asked for all the same. In the settings it is `automatic_refresh` of
+    /// `CLIENT_KWARGS`.
     #[must_use]
     pub fn without_automatic_refresh(mut self) -> Self {
-        self.without_automatic_refresh = true;
+        self.automatic_refresh = Some(false);
         self
     }
 
@@ -467,7 +470,8 @@ impl Registration {
         self
     }
 
-    /// Lets the settings win over what is said here.
+    /// Lets the settings win over what is said here: key by key, and parameter by parameter in `authorize_params`,
+    /// `access_token_params` and `refresh_token_params`. What only one side says counts either way.
     #[must_use]
     pub fn overwrite(mut self) -> Self {
         self.overwrite = true;

@@ -47,6 +47,7 @@ pub(crate) struct Kwargs {
     pub(crate) refresh_reuse: Option<Reuse>,
     pub(crate) rotation: Option<Rotation>,
     pub(crate) revoke_at_logout: Option<bool>,
+    pub(crate) automatic_refresh: Option<bool>,
     pub(crate) issuer_template: Option<String>,
     pub(crate) allow_tenants: Option<Vec<String>>,
 }
@@ -148,6 +149,7 @@ impl Kwargs {
                     );
                 }
                 "revoke_at_logout" => kwargs.revoke_at_logout = Some(as_bool(&name, &value)?),
+                "automatic_refresh" => kwargs.automatic_refresh = Some(as_bool(&name, &value)?),
                 "verify" | "proxies" | "proxy" | "cert" | "trust_env" => {
                     return Err(invalid(format!(
                         "{name} is about the connection; give the builder an HTTP client with the proxy, roots or \
@@ -167,7 +169,7 @@ impl Kwargs {
 }
 
 /// What `CLIENT_KWARGS` may hold.
-const MEMBERS: [&str; 19] = [
+pub(super) const MEMBERS: &[&str] = &[
     "issuer_template",
     "allow_tenants",
     "scope",
@@ -187,6 +189,7 @@ const MEMBERS: [&str; 19] = [
     "refresh_reuse",
     "rotation",
     "revoke_at_logout",
+    "automatic_refresh",
 ];
 
 /// How an error names a member. A secret that was put where a dictionary belongs, such as base64 with its `==`, is read as
@@ -204,7 +207,7 @@ fn named(variable: &str, member: &str) -> String {
 }
 
 /// An empty value is an absent one: `OP_CLIENT_SECRET=` in an environment file says that there is none.
-fn is_blank(value: &Value) -> bool {
+pub(crate) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.trim().is_empty(),

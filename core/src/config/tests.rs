@@ -278,6 +278,77 @@ fn a_secret_in_the_wrong_setting_is_not_shown_as_the_name_of_a_member() {
     );
 }
 
+const GUIDE: &str = include_str!("../../../docs/configuration.md");
+
+/// The tables of the guide: below a heading, the rows whose first cell is code.
+fn rows(heading: &str) -> Vec<Vec<&'static str>> {
+    let part = GUIDE.split("\n## ").find(|part| part.starts_with(heading));
+    let rows = part.unwrap().lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+fn code(cell: &str) -> &str {
+    cell.trim_matches('`')
+}
+
+#[test]
+fn the_tables_name_exactly_the_keys_and_members_that_there_are() {
+    let sorted = |mut names: Vec<&'static str>| {
+        names.sort_unstable();
+        names
+    };
+    let named = |heading| sorted(rows(heading).iter().map(|row| code(row[0])).collect());
+    assert_eq!(named("Keys"), sorted(KEYS.to_vec()));
+    assert_eq!(named("Members"), sorted(settings::MEMBERS.to_vec()));
+    for row in rows("Keys").iter().chain(&rows("Members")) {
+        assert!(
+            row.len() == 5 && row.iter().all(|cell| !cell.is_empty()),
+            "{row:?}"
+        );
+    }
+    // The table of `ConfigSource` has several members in a row.
+    let documented = include_str!("../config.rs")
+        .lines()
+        .filter(|line| line.starts_with("/// | `"));
+    let documented = documented.flat_map(|line| {
+        let names = line.split('|').nth(1).unwrap_or_default().split(',');
+        names.map(|name| code(name.trim()))
+    });
+    assert_eq!(
+        sorted(documented.collect()),
+        sorted(settings::MEMBERS.to_vec())
+    );
+}
+
+#[test]
+fn every_example_of_the_tables_is_taken() {
+    use crate::{Registration, client::resolve};
+
+    let resolved = |settings: &Settings| {
+        let registration = Registration::openid("op", "https://op.example");
+        resolve(&registration.client_id("x").client_secret("s"), settings)
+    };
+    for row in rows("Keys") {
+        let (key, example) = (code(row[0]), code(row[3]));
+        let taken = resolved(&Settings::from_iter([(format!("OP_{key}"), example)]));
+        match taken {
+            Ok(_) => assert!(!key.starts_with("REQUEST_TOKEN"), "{key}"),
+            Err(error) => assert_eq!(error.code(), ErrorCode::Unsupported, "{key}: {error}"),
+        }
+    }
+    for row in rows("Members") {
+        let (member, example) = (code(row[0]), code(row[3]));
+        let mut kwargs = json!({ member: example });
+        if member == "allow_tenants" {
+            kwargs["issuer_template"] = json!("https://op.example/{tenantid}");
+        }
+        let settings = json!({ "OP_CLIENT_KWARGS": kwargs });
+        let taken = resolved(&Settings::from_value(settings).unwrap());
+        assert!(taken.is_ok(), "{member}: {:?}", taken.err());
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_setting_breaks_the_reader(text in ".{0,200}") {

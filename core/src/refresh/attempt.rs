@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{
+    circuit::{Pass, Sign},
     coordinator::Landing,
     decide::{self, AfterFailure},
     keeper::{Announce, Keeper, no_token},
@@ -14,7 +15,7 @@ use super::{
     transition::{self, Begin, Binding, Fail, Failure, Line, Login, OVERTOOK, Terms},
 };
 use crate::{
-    Action, NeedsLoginCause, Owner, Phase, Result, Target, Timestamp, TokenKey,
+    Action, Error, NeedsLoginCause, Owner, Phase, Result, Target, Timestamp, TokenKey,
     events::TokenUpdate,
     measure,
     store::Index,
@@ -52,6 +53,10 @@ impl Refresh<'_> {
         shared
             .breakers
             .check(client, self.target, shared.clock.monotonic())?;
+        let pass = shared
+            .circuits
+            .pass(client, shared.clock.monotonic())
+            .map_err(|wait| cooling(self.key, wait))?;
         shared.source.prepare(client).await?;
         let terms = shared.source.terms(client).await?;
         if *self.key.owner() == Owner::App {
@@ -62,7 +67,7 @@ impl Refresh<'_> {
                 measure::refresh_ended(client, "elsewhere");
                 Ok(())
             }
-            Some(granted) => self.send(granted).await,
+            Some(granted) => self.send(granted, &pass).await,
         }
     }
 
@@ -190,7 +195,7 @@ impl Refresh<'_> {
     }
 
     /// Sends the refresh token, as often as the provider's profile allows, and writes what comes of it.
-    async fn send(&self, granted: Granted) -> Result<()> {
+    async fn send(&self, granted: Granted, pass: &Pass<'_>) -> Result<()> {
         let (keeper, clock, timing) = (self.keeper, &self.keeper.0.clock, self.keeper.0.timing);
         let profile = granted.terms.profile;
         let payload = granted.record.payload().cloned().unwrap_or_default();
@@ -238,6 +243,7 @@ impl Refresh<'_> {
             match asked {
                 Ok(answer) => {
                     keeper.0.breakers.accepted(self.key.client(), self.target);
+                    self.heard(pass, Sign::Up, None);
                     let asked_at = granted.now + started.saturating_sub(granted.at);
                     let done = self.commit(granted, payload, answer, asked_at).await;
                     counted();
@@ -258,6 +264,8 @@ impl Refresh<'_> {
                     let replays = payload.refresh_token.is_none()
                         || decide::replays(profile, since, self.now(&granted));
                     if !decide::again(verdict, round, replays) {
+                        let sign = Sign::of(verdict, &failure.error);
+                        self.heard(pass, sign, Some(&failure.error));
                         return self.failed(granted, failure, unprocessed, maybe_sent).await;
                     }
                     maybe_sent |= verdict == Verdict::Ambiguous;
@@ -266,6 +274,20 @@ impl Refresh<'_> {
             }
         }
         Err(cooling(self.key, Duration::from_secs(1)))
+    }
+
+    /// Whether the provider is there, for the other grants of the client.
+    fn heard(&self, pass: &Pass<'_>, sign: Sign, error: Option<&Error>) {
+        let [jitter] = crate::seal::random::<1>();
+        let now = self.keeper.0.clock.monotonic();
+        if pass.said(sign, self.key.hash_value(), now, jitter)
+            && let Some(error) = error
+        {
+            self.keeper.events().send(TokenUpdate::ProviderDegraded {
+                client: self.key.client().to_owned(),
+                code: error.code(),
+            });
+        }
     }
 
     /// A refresh token that may have been spent by somebody who vanished is left alone until the access token is nearly

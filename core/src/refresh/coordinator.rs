@@ -163,7 +163,7 @@ impl Keeper {
                 Err(Error::new(
                     ErrorCode::RefreshUnavailable,
                     Phase::Refresh,
-                    "automatic refresh is turned off",
+                    "automatic refresh is turned off for this client, and its token is over; call refresh()",
                 )
                 .with_client(key.client())
                 .with_action(Action::None))

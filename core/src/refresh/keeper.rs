@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     breaker::Breakers,
+    circuit::Circuits,
     coordinator::Flights,
     decide::{self, Mend, Replaced, Wrote},
     missing::Missing,
@@ -91,6 +92,7 @@ pub(crate) struct Shared {
     pub(super) flights: Flights,
     pub(super) missing: Missing,
     pub(super) breakers: Breakers,
+    pub(super) circuits: Circuits,
     /// This process's name, in trails.
     process: String,
     pub(super) upkeep: Upkeep,
@@ -186,6 +188,7 @@ impl Keeper {
             flights: Flights::default(),
             missing: Missing::default(),
             breakers: Breakers::default(),
+            circuits: Circuits::default(),
             own: Mutex::default(),
             tasks: watch::Sender::new(0),
             feed_started: std::sync::atomic::AtomicBool::new(false),
@@ -602,6 +605,7 @@ impl Keeper {
     /// A client was registered anew: what its provider refused before says nothing any more.
     pub(crate) fn registered_anew(&self, client: &str) {
         self.0.breakers.forget(client);
+        self.0.circuits.forget(client);
         // Tokens of another registration must not go on being served.
         self.0.snapshots.distrust_all();
     }

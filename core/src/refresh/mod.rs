@@ -7,6 +7,7 @@
 
 mod attempt;
 mod breaker;
+mod circuit;
 mod commit;
 mod coordinator;
 mod decide;

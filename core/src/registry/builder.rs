@@ -9,7 +9,7 @@ use crate::{
     Clock, ConfigSource, Error, ErrorCode, KeyRing, Phase, Registration, Result, Settings,
     SystemClock, Transport,
     closures::{Closures, Keeping},
-    config::check_variables,
+    config::{check_variables, is_blank},
     hooks::{Hook, Hooks},
     http::{Http, ReqwestTransport, is_secure},
     refresh::{Keeper, KeeperParts, Timing, TokenSource, Upkeep},
@@ -313,6 +313,7 @@ impl OAuthBuilder {
             clock: Arc::clone(&clock),
             timeout: self.timing.request,
         };
+        let sources = self.config.clone();
         let config: Arc<dyn ConfigSource> = match self.config.len() {
             0 => Arc::new(Settings::default()),
             _ => Arc::new(FirstOf(self.config)),
@@ -329,10 +330,10 @@ impl OAuthBuilder {
         for registration in self.registrations {
             clients.register(registration, false)?;
         }
-        check_variables(
-            clients.names().iter().map(String::as_str),
-            clients.config.as_ref(),
-        )?;
+        // Each by itself: what the environment may hold is a mistake in a file beside it.
+        for source in sources {
+            check_variables(clients.names().iter().map(String::as_str), source.as_ref())?;
+        }
         if let Some((name, _)) = clients.kept_alive().first().filter(|_| !has.find) {
             return Err(Error::new(
                 ErrorCode::Unsupported,
@@ -517,7 +518,8 @@ struct FirstOf(Vec<Arc<dyn ConfigSource>>);
 impl ConfigSource for FirstOf {
     fn value(&self, variable: &str) -> Result<Option<serde_json::Value>> {
         for source in &self.0 {
-            if let Some(value) = source.value(variable)? {
+            // An empty value is an absent one.
+            if let Some(value) = source.value(variable)?.filter(|value| !is_blank(value)) {
                 return Ok(Some(value));
             }
         }

@@ -85,7 +85,8 @@ impl Call<'_> {
             return self.refused(response, &challenge);
         };
         let (keeper, key) = (grant.keeper()?, grant.key()?);
-        if !challenge.asks_for_a_fresh_token() || keeper.forced_paused(key) {
+        let keeps = keeper.forced_paused(key) || !self.state.resolved.automatic_refresh;
+        if !challenge.asks_for_a_fresh_token() || keeps {
             return self.refused(response, &challenge);
         }
         drop(response);

@@ -270,10 +270,9 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
             .into_iter()
             .map(|origin| parse_origin(&origin))
             .collect::<Result<_>>()?,
-        authorize_params: win!(r.authorize_params, s.authorize_params).unwrap_or_default(),
-        access_token_params: win!(r.access_token_params, s.access_token_params).unwrap_or_default(),
-        refresh_token_params: win!(r.refresh_token_params, s.refresh_token_params)
-            .unwrap_or_default(),
+        authorize_params: merged(r.authorize_params, s.authorize_params, overwrite),
+        access_token_params: merged(r.access_token_params, s.access_token_params, overwrite),
+        refresh_token_params: merged(r.refresh_token_params, s.refresh_token_params, overwrite),
         token_endpoint_auth_method: win!(
             r.token_endpoint_auth_method,
             method(k.token_endpoint_auth_method)?
@@ -314,7 +313,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         check_nonce: !r.skip_nonce,
         assume_bearer: r.assume_bearer,
         placement: win!(r.placement, placement).unwrap_or_default(),
-        automatic_refresh: !r.without_automatic_refresh,
+        automatic_refresh: win!(r.automatic_refresh, k.automatic_refresh).unwrap_or(true),
         keep_alive: r.keep_alive,
         trusted_audiences: r.trusted_audiences,
         revoke_at_logout: win!(r.revoke_at_logout, k.revoke_at_logout).unwrap_or(false),
@@ -327,6 +326,23 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         profile_parameter: r.profile_parameter,
         name: r.name,
     })
+}
+
+/// Parameters of both sides: each name with all values of the side that wins, the others behind them.
+fn merged(
+    explicit: Option<Vec<(String, String)>>,
+    settings: Option<Vec<(String, String)>>,
+    overwrite: bool,
+) -> Vec<(String, String)> {
+    let (explicit, settings) = (explicit.unwrap_or_default(), settings.unwrap_or_default());
+    let (mut winner, mut gaps) = if overwrite {
+        (settings, explicit)
+    } else {
+        (explicit, settings)
+    };
+    gaps.retain(|(name, _)| !winner.iter().any(|(known, _)| known == name));
+    winner.append(&mut gaps);
+    winner
 }
 
 fn check(client: Resolved) -> Result<Resolved> {

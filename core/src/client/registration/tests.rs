@@ -114,6 +114,197 @@ fn explicit_wins_and_overwrite_turns_that_round() {
     assert_eq!(overwritten.authorize_url.unwrap().path(), "/a");
 }
 
+/// One key that may stand on both sides.
+type Sides = (
+    &'static str,
+    fn(Registration) -> Registration,
+    fn(&Resolved) -> Option<String>,
+);
+
+fn text(url: &Option<url::Url>) -> Option<String> {
+    url.as_ref().map(|url| url.path().to_owned())
+}
+
+/// Seconds as the side that says them.
+fn side(seconds: Option<Duration>) -> Option<String> {
+    let of_settings = seconds? == Duration::from_secs(2);
+    Some(if of_settings { "settings" } else { "code" }.to_owned())
+}
+
+#[test]
+fn each_key_is_won_by_the_side_that_wins() {
+    let keys: [Sides; 19] = [
+        (
+            "CLIENT_ID=settings",
+            |r| r.client_id("code"),
+            |c| Some(c.client_id.clone()),
+        ),
+        (
+            "CLIENT_SECRET=settings",
+            |r| r.client_secret("code"),
+            |c| c.client_secret.as_ref().map(|s| s.expose().to_owned()),
+        ),
+        (
+            "ISSUER=https://op.example/settings",
+            |r| r.issuer("https://op.example/code"),
+            |c| {
+                c.issuer
+                    .clone()
+                    .map(|i| i.replace("https://op.example/", ""))
+            },
+        ),
+        (
+            "SERVER_METADATA_URL=https://op.example/settings",
+            |r| r.server_metadata_url("https://op.example/code"),
+            |c| text(&c.server_metadata_url),
+        ),
+        (
+            "AUTHORIZE_URL=https://op.example/settings",
+            |r| r.authorize_url("https://op.example/code"),
+            |c| text(&c.authorize_url),
+        ),
+        (
+            "ACCESS_TOKEN_URL=https://op.example/settings",
+            |r| r.access_token_url("https://op.example/code"),
+            |c| text(&c.access_token_url),
+        ),
+        (
+            "REFRESH_TOKEN_URL=https://op.example/settings",
+            |r| r.refresh_token_url("https://op.example/code"),
+            |c| text(&c.refresh_token_url),
+        ),
+        (
+            "API_BASE_URL=https://op.example/settings",
+            |r| r.api_base_url("https://op.example/code"),
+            |c| text(&c.api_base_url),
+        ),
+        (
+            "AUTHORIZE_PARAMS=a=settings",
+            |r| r.authorize_params([("a", "code")]),
+            |c| Some(c.authorize_params[0].1.clone()),
+        ),
+        (
+            "ACCESS_TOKEN_PARAMS=a=settings",
+            |r| r.access_token_params([("a", "code")]),
+            |c| Some(c.access_token_params[0].1.clone()),
+        ),
+        (
+            "REFRESH_TOKEN_PARAMS=a=settings",
+            |r| r.refresh_token_params([("a", "code")]),
+            |c| Some(c.refresh_token_params[0].1.clone()),
+        ),
+        (
+            "CLIENT_KWARGS=scope=settings",
+            |r| r.scopes(["code"]),
+            |c| Some(c.scopes.last().unwrap().clone()),
+        ),
+        (
+            "CLIENT_KWARGS=prompt=settings",
+            |r| r.prompt("code"),
+            |c| c.prompt.clone(),
+        ),
+        (
+            "CLIENT_KWARGS=login_hint=settings",
+            |r| r.login_hint("code"),
+            |c| c.login_hint.clone(),
+        ),
+        (
+            "CLIENT_KWARGS=redirect_uri=https://app.example/settings",
+            |r| r.redirect_uri("https://app.example/code"),
+            |c| {
+                c.redirect_uri
+                    .clone()
+                    .map(|u| u.replace("https://app.example/", ""))
+            },
+        ),
+        (
+            "CLIENT_KWARGS=leeway=2",
+            |r| r.leeway(Duration::from_secs(1)),
+            |c| side(c.leeway),
+        ),
+        (
+            "CLIENT_KWARGS=default_timeout=2",
+            |r| r.timeout(Duration::from_secs(1)),
+            |c| side(c.timeout),
+        ),
+        (
+            "CLIENT_KWARGS=token_placement=body",
+            |r| r.token_placement(Placement::Header),
+            |c| {
+                let settings = c.placement == Placement::Body;
+                Some(if settings { "settings" } else { "code" }.to_owned())
+            },
+        ),
+        (
+            "CLIENT_KWARGS=automatic_refresh=true",
+            Registration::without_automatic_refresh,
+            |c| {
+                Some(
+                    if c.automatic_refresh {
+                        "settings"
+                    } else {
+                        "code"
+                    }
+                    .to_owned(),
+                )
+            },
+        ),
+    ];
+    for (setting, say, read) in keys {
+        let (key, value) = setting.split_once('=').unwrap();
+        let base = || {
+            let registration =
+                Registration::oauth2("op", "https://op.example/a", "https://op.example/t");
+            registration.client_id("x")
+        };
+        let settings = || [(format!("OP_{key}"), value)];
+        let won = |registration: Registration| {
+            let source = Settings::from_iter(settings());
+            let said = read(&resolve(&registration, &source).unwrap()).unwrap();
+            said.trim_start_matches('/').to_owned()
+        };
+        assert_eq!(won(say(base())), "code", "{setting}");
+        assert_eq!(won(say(base()).overwrite()), "settings", "{setting}");
+        // An empty value is none: it wins over nothing.
+        let empty = Settings::from_iter([(format!("OP_{key}"), "")]);
+        let said = read(&resolve(&say(base()).overwrite(), &empty).unwrap()).unwrap();
+        assert_eq!(said.trim_start_matches('/'), "code", "{setting}");
+    }
+}
+
+#[test]
+fn parameters_of_both_sides_are_merged_name_by_name() {
+    let settings = [(
+        "OP_AUTHORIZE_PARAMS",
+        "audience=settings&resource=s1&resource=s2&only=settings",
+    )];
+    let registration = || {
+        openid().authorize_params([
+            ("resource", "c1"),
+            ("audience", "code"),
+            ("resource", "c2"),
+            ("mine", "code"),
+        ])
+    };
+    let sent = |registration| {
+        let mut sent = with(registration, settings).unwrap().authorize_params;
+        sent.sort();
+        let sent: Vec<_> = sent
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        sent.join("&")
+    };
+    assert_eq!(
+        sent(registration()),
+        "audience=code&mine=code&only=settings&resource=c1&resource=c2"
+    );
+    assert_eq!(
+        sent(registration().overwrite()),
+        "audience=settings&mine=code&only=settings&resource=s1&resource=s2"
+    );
+}
+
 #[test]
 fn defaults_are_the_safe_ones() {
     let op = alone(openid()).unwrap();
