@@ -1,6 +1,11 @@
 //! Compare-and-swap under concurrency. The racers use both handles, if there are two.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokenkeep_core::{TokenKey, store::*};
 use tokio::{sync::Barrier, task::JoinSet, time::timeout};
@@ -173,23 +178,28 @@ async fn dropped(bench: Bench) -> Kept {
     let store = &bench.store;
     let mut written = vec![bench.insert(&key, record(0)).await?];
     for round in 1..32 {
-        // The first time at the first wait, then ever later.
-        let halfway = Duration::from_micros(round / 2 * 250);
+        // The first times at the first wait, whatever a clock does; then ever later.
+        let halfway = match round {
+            1..4 => Halfway::FirstWait,
+            _ => Halfway::After(Duration::from_micros(round / 2 * 250)),
+        };
         let Some(found) = bench.fetch(&key).await? else {
             return Err(Broken("the record is gone".to_owned()));
         };
         let next = record(round);
         written.push(next.clone());
         let expected = Expected::Version(found.version);
-        let _ = timeout(halfway, store.fetch_token(&key)).await;
-        let _ = timeout(halfway, store.update_token(&key, &next, expected)).await;
+        halfway.drops(store.fetch_token(&key)).await;
+        halfway
+            .drops(store.update_token(&key, &next, expected))
+            .await;
         if bench.has(Need::Once) {
             let ttl = Duration::from_secs(60);
-            let _ = timeout(halfway, store.put_once(&space, "id", b"", ttl)).await;
-            let _ = timeout(halfway, store.take(&space, "id")).await;
+            halfway.drops(store.put_once(&space, "id", b"", ttl)).await;
+            halfway.drops(store.take(&space, "id")).await;
         }
         if bench.has(Need::Changes) {
-            let _ = timeout(halfway, store.changes(None)).await;
+            halfway.drops(store.changes(None)).await;
         }
         // What is still on its way may arrive later, but whole.
         let found = bench.fetch(&key).await?;
@@ -206,4 +216,27 @@ async fn dropped(bench: Bench) -> Kept {
         increment(&*handle, &key).await?;
     }
     Ok(())
+}
+
+/// Where a call is dropped.
+#[derive(Clone, Copy)]
+enum Halfway {
+    FirstWait,
+    After(Duration),
+}
+
+impl Halfway {
+    async fn drops<T>(self, call: impl Future<Output = T>) {
+        match self {
+            Self::FirstWait => {
+                let mut call = std::pin::pin!(call);
+                poll_fn(|context| {
+                    let _ = call.as_mut().poll(context);
+                    Poll::Ready(())
+                })
+                .await;
+            }
+            Self::After(time) => drop(timeout(time, call).await),
+        }
+    }
 }
