@@ -47,6 +47,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientName {
         let params = RawPathParams::from_request_parts(parts, state).await.ok();
         let found = params.as_ref().and_then(|params| {
             let client = params.iter().find(|(name, _)| *name == "client");
+            // In the middle of a path the router lets it be empty.
+            let client = client.filter(|(_, value)| !value.is_empty());
             client.map(|(_, value)| Self(value.to_owned()))
         });
         found.ok_or_else(|| web::no_client().answering(&parts.headers).into())
