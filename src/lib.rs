@@ -38,7 +38,8 @@
 //!
 //! # Logging in without a web framework
 //!
-//! A web hook does this for you (`tokenkeep::axum::routes` with the feature `axum`); by hand it is four steps:
+//! A web hook does this for you (`tokenkeep::axum::routes` with the feature `axum`, `tokenkeep::actix::routes` with `actix`); by
+//! hand it is four steps:
 //!
 //! ```no_run
 //! # async fn handler(oauth: tokenkeep::OAuth, cookie_header: &str, query: &str) -> tokenkeep::Result<()> {
@@ -193,6 +194,7 @@
 //! | `mysql` | `MysqlStore` for MySQL and MariaDB, and `sql` with sqlx |
 //! | `redis` | `RedisStore` for Redis and Valkey, and `redis` with the driver |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
+//! | `actix` | the module `actix`: the same for actix-web |
 //! | `middleware` | the module `middleware`: kept tokens in the requests of any reqwest-middleware client |
 //! | `providers` | the module `providers`: presets for GitHub, Google and two dozen more |
 //! | `metrics` | counters of the refresh protocol |
@@ -217,6 +219,11 @@ pub use tokenkeep_sql::SqliteStore;
 /// Login routes, extractors and sealed sessions for axum.
 #[cfg(feature = "axum")]
 pub use tokenkeep_axum as axum;
+
+/// Login routes, extractors and sealed sessions for actix-web.
+#[cfg(feature = "actix")]
+pub use tokenkeep_actix as actix;
+
 /// Kept tokens in the requests of any reqwest-middleware client.
 #[cfg(feature = "middleware")]
 pub use tokenkeep_middleware as middleware;
