@@ -24,10 +24,10 @@ pub mod store;
 mod token;
 
 pub use client::{
-    ApiRequest, AuthMethod, AuthorizeRedirect, BrowserCookies, CallbackParams, Client,
-    ClientAuthentication, Cookie, Grant, GrantInfo, GrantState, Introspection, Kept, Login,
+    ApiRequest, AssertionAudience, AuthMethod, AuthorizeRedirect, BrowserCookies, CallbackParams,
+    Client, ClientAuthentication, Cookie, Grant, GrantInfo, GrantState, Introspection, Kept, Login,
     LoginKept, LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned,
-    SameSite, Signer, TokenRequest,
+    SameSite, Signer, SigningKey, TokenRequest,
 };
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use config::{ConfigSource, Env, Settings};

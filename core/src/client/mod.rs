@@ -21,8 +21,8 @@ mod userinfo;
 pub use api::ApiRequest;
 #[cfg(any(test, fuzzing))]
 pub(crate) use api::{challenge::Challenge, url::resolve as resolve_api_path};
-pub use auth::{AuthMethod, ClientAuthentication, Signer};
-pub(crate) use auth::{Endpoint, negotiate};
+pub use auth::{AssertionAudience, AuthMethod, ClientAuthentication, Signer, SigningKey};
+pub(crate) use auth::{Endpoint, Offer, negotiate};
 pub(crate) use authorize::AuthorizeOptions;
 pub use callback::CallbackParams;
 pub(crate) use callback::{ReturnTo, check};
