@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of tokenkeep: a client of any make can be tested against it. Nothing it keeps outlives it.
 
+mod assertion;
 mod authorize;
 mod authorize_request;
 mod builder;
@@ -35,6 +36,7 @@ mod userinfo;
 #[cfg(test)]
 mod tests;
 
+pub use assertion::ClientKey;
 pub use builder::{ProviderBuilder, Rotation};
 pub use client::{AuthMethod, TestClient};
 pub use faults::{Endpoint, Fault, FaultRule, Faults, IdTokenFault};

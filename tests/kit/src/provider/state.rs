@@ -14,6 +14,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::{
+    assertion::Used,
     authorize_request::AuthorizationRequest,
     builder::{ProviderBuilder, Rotation},
     client::TestClient,
@@ -123,6 +124,7 @@ pub(super) struct State {
     pub(super) logout_uris: BTreeMap<String, LogoutUris>,
     pub(super) logout_answers: VecDeque<LogoutAnswer>,
     pub(super) ledger: Ledger,
+    pub(super) assertions: Used,
 }
 
 /// Somebody who is signed in at the provider with one browser.

@@ -1,0 +1,3 @@
+//! How a client proves who it is, and the grants beside the authorization code.
+
+mod client_auth;
