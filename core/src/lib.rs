@@ -25,9 +25,10 @@ mod token;
 
 pub use client::{
     ApiRequest, AssertionAudience, AuthMethod, AuthorizeRedirect, BrowserCookies, CallbackParams,
-    Client, ClientAuthentication, Cookie, Grant, GrantInfo, GrantState, Introspection, Kept, Login,
-    LoginKept, LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned,
-    SameSite, Signer, SigningKey, TokenRequest,
+    Client, ClientAuthentication, Cookie, DeviceAuthorization, DeviceLogin, Exchanged, Grant,
+    GrantInfo, GrantRequest, GrantState, Introspection, JwtBearer, Kept, Login, LoginKept,
+    LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned, SameSite,
+    Signer, SigningKey, TokenExchange, TokenKind, TokenRequest,
 };
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use config::{ConfigSource, Env, Settings};

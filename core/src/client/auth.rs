@@ -9,9 +9,10 @@ mod signing_key;
 use std::fmt;
 
 pub use assertion::AssertionAudience;
-pub(crate) use assertion::{check_secret, is_own_claim};
+pub(crate) use assertion::{check_secret, is_own_claim, sign};
 use async_trait::async_trait;
 pub(crate) use negotiate::{Offer, negotiate};
+pub(crate) use secrets::Unnamed;
 pub use signing_key::SigningKey;
 
 use super::TokenRequest;

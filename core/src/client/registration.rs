@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AssertionAudience, AuthMethod, ClientAuthentication, Signer};
+use super::{AssertionAudience, AuthMethod, ClientAuthentication, JwtBearer, Signer};
 use crate::{ProviderProfile, Secret, closures::Closures, openid::ClaimChecks};
 
 mod authentication;
@@ -13,6 +13,7 @@ mod keeping;
 mod openid;
 mod resolve;
 
+pub(crate) use authentication::check_signer;
 pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, resolve};
 
 /// A client to register: its name, and whatever the settings do not say.
@@ -60,6 +61,7 @@ pub struct Registration {
     signing_key: Option<Arc<dyn Signer>>,
     client_assertion_audience: Option<AssertionAudience>,
     client_assertion_claims: Map<String, Value>,
+    jwt_bearer: Option<JwtBearer>,
     client_authentication: Option<Arc<dyn ClientAuthentication>>,
     raw_basic: bool,
     pkce: Option<Pkce>,

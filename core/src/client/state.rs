@@ -261,7 +261,7 @@ impl ClientState {
     }
 
     /// Whom client assertions are for, if anybody is known.
-    async fn assertion_audience(&self) -> Result<Option<String>> {
+    pub(super) async fn assertion_audience(&self) -> Result<Option<String>> {
         let issuer = match &self.resolved.client_assertion_audience {
             AssertionAudience::Exactly(audience) => return Ok(Some(audience.clone())),
             AssertionAudience::TokenEndpoint => None,

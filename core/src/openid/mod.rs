@@ -33,7 +33,8 @@ pub use userinfo::Userinfo;
 pub use validator::IdTokenValidator;
 
 #[cfg(any(test, fuzzing))]
-pub(crate) use json::{find_member, has_each_member_once};
+pub(crate) use json::find_member;
+pub(crate) use json::has_each_member_once;
 #[cfg(any(test, fuzzing))]
 pub(crate) use logout_token::validate as validate_logout;
 pub(crate) use {

@@ -90,3 +90,19 @@ impl ClientAuthentication for Public {
         Ok(())
     }
 }
+
+/// Says nothing of the client at all: what the request brings says who asks.
+#[derive(Debug)]
+pub(crate) struct Unnamed;
+
+#[async_trait]
+impl ClientAuthentication for Unnamed {
+    fn name(&self) -> &str {
+        AuthMethod::None.as_str()
+    }
+
+    async fn authenticate(&self, request: &mut TokenRequest) -> Result<()> {
+        request.remove("client_id");
+        Ok(())
+    }
+}

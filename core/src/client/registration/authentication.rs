@@ -9,7 +9,7 @@ use super::{Registration, Resolved, openid::algorithm};
 use crate::{
     Error, Result, SigningAlgorithm, SigningKey,
     client::{
-        AssertionAudience, AuthMethod, ClientAuthentication, Signer,
+        AssertionAudience, AuthMethod, ClientAuthentication, JwtBearer, Signer,
         auth::{check_secret, is_own_claim},
     },
     config::{Kwargs, invalid},
@@ -79,6 +79,15 @@ impl Registration {
     ) -> Self {
         self.client_assertion_claims
             .insert(name.into(), value.into());
+        self
+    }
+
+    /// Gets the application's own tokens ([`Client::app`](crate::Client::app)) by assertions (RFC 7523 section 2.1) instead of the
+    /// client's credentials: a service account. They are kept and renewed like those, once for the whole fleet. The client's
+    /// id is then whoever the assertions are by; without a secret or key of its own the client sends nothing else.
+    #[must_use]
+    pub fn jwt_bearer(mut self, assertion: JwtBearer) -> Self {
+        self.jwt_bearer = Some(assertion);
         self
     }
 
@@ -156,6 +165,18 @@ pub(super) fn audience(text: String) -> AssertionAudience {
     }
 }
 
+/// By which algorithm does a private key sign?
+pub(crate) fn check_signer(signer: &dyn Signer) -> Result<SigningAlgorithm> {
+    SigningAlgorithm::from_name(signer.algorithm())
+        .filter(|algorithm| !algorithm.is_symmetric())
+        .ok_or_else(|| {
+            invalid(format!(
+                "the signing key's algorithm {:?} is none that a private key signs by",
+                crate::error::excerpt(signer.algorithm())
+            ))
+        })
+}
+
 /// Is everything there that the methods need?
 pub(super) fn check_authentication(client: &Resolved) -> Result<()> {
     if let Some(name) = client
@@ -167,16 +188,11 @@ pub(super) fn check_authentication(client: &Resolved) -> Result<()> {
             "client_assertion_claim({name:?}): this claim is set for each request"
         )));
     }
-    let asymmetric = |name: &str| {
-        SigningAlgorithm::from_name(name).filter(|algorithm| !algorithm.is_symmetric())
-    };
+    if let Some(assertion) = &client.jwt_bearer {
+        assertion.check()?;
+    }
     if let Some(signer) = &client.signing_key {
-        let Some(signs_by) = asymmetric(signer.algorithm()) else {
-            return Err(invalid(format!(
-                "the signing key's algorithm {:?} is none that a private key signs by",
-                crate::error::excerpt(signer.algorithm())
-            )));
-        };
+        let signs_by = check_signer(signer.as_ref())?;
         let named = client.token_endpoint_auth_signing_alg;
         if let Some(named) = named.filter(|named| !named.is_symmetric() && *named != signs_by) {
             return Err(invalid(format!(

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     ConfigSource, Error, ErrorCode, Phase, ProviderProfile, Result, Secret,
     client::{
-        AssertionAudience, AuthMethod, ClientAuthentication, Signer, authorize, token_endpoint,
+        AssertionAudience, AuthMethod, ClientAuthentication, JwtBearer, Signer, authorize,
+        token_endpoint,
     },
     closures::Fetch,
     config::{ClientSettings, invalid},
@@ -55,6 +56,8 @@ pub(crate) struct Resolved {
     pub(crate) signing_key: Option<Arc<dyn Signer>>,
     pub(crate) client_assertion_audience: AssertionAudience,
     pub(crate) client_assertion_claims: Map<String, Value>,
+    /// How the application's own tokens are got; none: by the client's credentials.
+    pub(crate) jwt_bearer: Option<JwtBearer>,
     pub(crate) client_authentication: Option<Arc<dyn ClientAuthentication>>,
     pub(crate) raw_basic: bool,
     pub(crate) pkce: Pkce,
@@ -102,6 +105,14 @@ impl Resolved {
             Some(template) => Some(IssuerRule::Template(template.clone())),
             None => self.issuer.clone().map(IssuerRule::Exact),
         }
+    }
+
+    /// Has the client nothing to prove itself by, and was not told to name itself either?
+    pub(crate) fn has_no_proof(&self) -> bool {
+        self.client_secret.is_none()
+            && self.signing_key.is_none()
+            && self.client_authentication.is_none()
+            && self.token_endpoint_auth_method.is_none()
     }
 
     /// Is `openid` asked for at login?
@@ -300,6 +311,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         )
         .unwrap_or_default(),
         client_assertion_claims: r.client_assertion_claims,
+        jwt_bearer: r.jwt_bearer,
         client_authentication: r.client_authentication,
         raw_basic: r.raw_basic,
         pkce: win!(r.pkce, pkce).unwrap_or_default(),
