@@ -8,7 +8,7 @@ mod settings;
 use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
-pub(crate) use settings::{ClientSettings, is_blank};
+pub(crate) use settings::{ClientSettings, Kwargs, is_blank};
 
 use crate::{Error, ErrorCode, Phase, Result};
 
@@ -41,7 +41,11 @@ pub(crate) const KEYS: [&str; 14] = [
 /// | member of `CLIENT_KWARGS` | what it is |
 /// |---|---|
 /// | `scope` | scopes, as text or a list |
-/// | `token_endpoint_auth_method`, `revocation_endpoint_auth_method` | `client_secret_basic`, `client_secret_post` or `none` |
+/// | `token_endpoint_auth_method`, `revocation_endpoint_auth_method`, `introspection_endpoint_auth_method` | `client_secret_basic`, `client_secret_post`, `client_secret_jwt`, `private_key_jwt`, `tls_client_auth`, `self_signed_tls_client_auth` or `none` ([`AuthMethod`](crate::AuthMethod)) |
+/// | `token_endpoint_auth_signing_alg` | the algorithm of client assertions |
+/// | `private_key_file` | the path of a file with the client's private key, in PEM or as a JWK ([`Registration::signing_key`](crate::Registration::signing_key)); it is read while the client is registered |
+/// | `private_key`, `private_key_id` | the key itself, as a text or a JWK; how the provider calls it (`kid`) |
+/// | `client_assertion_audience` | `issuer`, `token_endpoint`, or the audience itself ([`AssertionAudience`](crate::AssertionAudience)) |
 /// | `code_challenge_method` | `S256`, which is the default |
 /// | `response_type`, `response_mode` | `code`; `query` or `form_post` |
 /// | `grant_type` | `authorization_code` or `client_credentials` |

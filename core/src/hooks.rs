@@ -283,7 +283,10 @@ impl TokenHooks for ClientHooks<'_> {
     async fn request(&self, kind: RequestKind, request: &mut TokenRequest) -> Result<()> {
         for hook in self.hooks.0.iter() {
             match kind {
-                RequestKind::AccessToken => hook.access_token_request(self.client, request).await?,
+                RequestKind::AccessToken | RequestKind::TokenExchange => {
+                    hook.access_token_request(self.client, request).await?;
+                }
+                RequestKind::DeviceAuthorization => {}
                 RequestKind::Refresh => hook.refresh_token_request(self.client, request).await?,
                 RequestKind::Revoke => hook.revoke_token_request(self.client, request).await?,
                 RequestKind::Introspect => {
@@ -310,14 +313,16 @@ impl TokenHooks for ClientHooks<'_> {
             for hook in self.hooks.0.iter() {
                 let body = changed.as_deref().unwrap_or(body);
                 let next = match kind {
-                    RequestKind::AccessToken => {
+                    RequestKind::AccessToken | RequestKind::TokenExchange => {
                         hook.access_token_response(self.client, &answer, body).await
                     }
                     RequestKind::Refresh => {
                         hook.refresh_token_response(self.client, &answer, body)
                             .await
                     }
-                    RequestKind::Revoke | RequestKind::Introspect => None,
+                    RequestKind::Revoke
+                    | RequestKind::Introspect
+                    | RequestKind::DeviceAuthorization => None,
                 };
                 changed = next.or(changed);
             }

@@ -25,10 +25,11 @@ pub mod store;
 mod token;
 
 pub use client::{
-    ApiRequest, AuthMethod, AuthorizeRedirect, BrowserCookies, CallbackParams, Client,
-    ClientAuthentication, Cookie, Grant, GrantInfo, GrantState, Introspection, Kept, Login,
-    LoginKept, LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned,
-    SameSite, Signer, TokenRequest,
+    ApiRequest, AssertionAudience, AuthMethod, AuthorizeRedirect, BrowserCookies, CallbackParams,
+    Client, ClientAuthentication, Cookie, DeviceAuthorization, DeviceLogin, Exchanged, Grant,
+    GrantInfo, GrantRequest, GrantState, Introspection, JwtBearer, Kept, Login, LoginKept,
+    LogoutRedirect, Pkce, Placement, Redirect, Registration, ResponseMode, Returned, SameSite,
+    Signer, SigningKey, TokenExchange, TokenKind, TokenRequest,
 };
 pub use clock::{Clock, Sleep, SystemClock, Timestamp};
 pub use config::{ConfigSource, Env, Settings};

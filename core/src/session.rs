@@ -18,8 +18,8 @@ use serde_json::Map;
 use zeroize::Zeroizing;
 
 use crate::{
-    BrowserCookies, Cookie, Error, ErrorCode, IdTokenClaims, Login, LoginKept, LogoutCause, OAuth,
-    Phase, Result, Secret, Target, Timestamp, TokenKey, Userinfo,
+    BrowserCookies, Cookie, Credential, Error, ErrorCode, Grant, IdTokenClaims, Login, LoginKept,
+    LogoutCause, OAuth, Phase, Result, Secret, Target, Timestamp, TokenKey, Userinfo,
     refresh::{ClientTerms, Login as NewRecord, TokenSource},
     registry::Ready,
     store::Index,
@@ -155,6 +155,44 @@ impl OAuth {
             .map_err(|error| error.with_client(&login.client))
     }
 
+    /// Keeps a login for its owner without beginning a browser session: what a [device](crate::Client::device_login), a
+    /// worker or a command line got. The owner's grant is renewed, as by any other login.
+    ///
+    /// # Errors
+    /// `invalid_key` for an owner that cannot be one; `invalid_token` for what is no access token; `user_changed` for a login
+    /// that connects an account: the browser's session says whose that is, so it goes to [`keep_login`](Self::keep_login);
+    /// `login_required` if the provider ended its session meanwhile; `store_unavailable`, `key_missing`; whatever
+    /// [`before_login_kept`](crate::Hook::before_login_kept) refuses with.
+    ///
+    /// # Cancel safety
+    /// The grant may be kept or not.
+    pub async fn keep_grant(&self, login: &Login, owner: &str) -> Result<Grant> {
+        self.keep_without_session(login, owner)
+            .await
+            .map_err(|error| error.with_client(&login.client))?;
+        Ok(self.client(&login.client)?.owner(owner))
+    }
+
+    async fn keep_without_session(&self, login: &Login, owner: &str) -> Result<()> {
+        let ready = self.ready()?;
+        if login.connect.is_some() {
+            return Err(Error::new(
+                ErrorCode::UserChanged,
+                Phase::Owner,
+                "this login connects an account to whoever is signed in: keep it with keep_login, and the browser's session",
+            ));
+        }
+        let key = TokenKey::new(&login.client, owner)?;
+        let client = ready.client_state(&login.client).await?;
+        client
+            .hooks
+            .before_login_kept(&LoginKept { login, owner })
+            .await?;
+        let terms = ready.clients().terms(&login.client).await?;
+        self.write_grant(ready, &key, login, None, &terms).await?;
+        self.refuse_if_ended(ready, login, &key, None).await
+    }
+
     async fn keep(
         &self,
         login: &Login,
@@ -185,7 +223,7 @@ impl OAuth {
             ready.check_keeps_sessions()?;
         }
         let terms = ready.clients().terms(&login.client).await?;
-        self.keep_grant(ready, &key, login, session_id.clone(), &terms)
+        self.write_grant(ready, &key, login, session_id.clone(), &terms)
             .await?;
         let Some(session_id) = session_id else {
             self.refuse_if_ended(ready, login, &key, None).await?;
@@ -217,7 +255,7 @@ impl OAuth {
         }
     }
 
-    async fn keep_grant(
+    async fn write_grant(
         &self,
         ready: &Ready,
         key: &TokenKey,
@@ -226,6 +264,13 @@ impl OAuth {
         terms: &ClientTerms,
     ) -> Result<()> {
         let token = &login.token;
+        if let Credential::Other { .. } = token.credential {
+            return Err(Error::new(
+                ErrorCode::InvalidToken,
+                Phase::Store,
+                "this is no access token, so that nothing can be called with it: use it where it is for, and don't keep it",
+            ));
+        }
         let now = ready.clock().now();
         let access = AccessToken {
             target: Target::login(),
@@ -320,7 +365,11 @@ impl OAuth {
             csrf: Secret::new(crate::seal::random_id()),
             until,
         };
-        let mut cookie = ready.cookie(&login.base, COOKIE);
+        let base = match &login.base {
+            Some(base) => base.clone(),
+            None => ready.base_for(None)?,
+        };
+        let mut cookie = ready.cookie(&base, COOKIE);
         let plain = Zeroizing::new(serde_json::to_vec(&content).map_err(unwritable)?);
         cookie.value = ready.ring().seal_text(&bound(&cookie.name), &plain)?.into();
         cookie.max_age = Some(ready.session_lifetime());

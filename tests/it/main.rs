@@ -12,6 +12,7 @@ mod elsewhere;
 mod examples;
 mod faulty;
 mod fleet;
+mod grants;
 mod kind;
 mod kit;
 mod living;

@@ -96,8 +96,9 @@ impl Client {
         Grant::new(self.clone(), TokenKey::new(&self.name, owner))
     }
 
-    /// What the application itself may do at this client (client credentials, RFC 6749 section 4.4). The token is kept
-    /// and renewed like any other, once for the whole fleet.
+    /// What the application itself may do at this client: by the client's credentials (RFC 6749 section 4.4), or by the
+    /// assertions of [`Registration::jwt_bearer`](crate::Registration::jwt_bearer) (RFC 7523). The token is kept and renewed like
+    /// any other, once for the whole fleet.
     #[must_use]
     pub fn app(&self) -> Grant {
         Grant::new(self.clone(), TokenKey::app(&self.name))

@@ -49,14 +49,13 @@ impl Client {
 
     async fn introspected(&self, token: &Secret) -> Result<Introspection> {
         let state = self.state().await?;
-        let Some(url) = state.introspection_endpoint().await? else {
+        let (Some(url), authentication) = state.at(Endpoint::Introspection).await? else {
             return Err(Error::new(
                 ErrorCode::Unsupported,
                 Phase::Introspect,
                 "the provider has no introspection endpoint",
             ));
         };
-        let authentication = state.authentication(Endpoint::Introspection).await?;
         let endpoint = TokenEndpoint {
             http: &state.http,
             client: &state.resolved,

@@ -35,9 +35,9 @@ pub struct Login {
     pub connect: Option<String>,
     pub(crate) issuer: String,
     pub(crate) client_id: String,
-    /// The application's address, for its cookies.
-    pub(crate) base: Url,
-    /// When the browser was sent to the provider.
+    /// The application's address, for its cookies; none if no browser brought it.
+    pub(crate) base: Option<Url>,
+    /// When the browser was sent to the provider, or the user asked.
     pub(crate) started_at: Timestamp,
 }
 
@@ -91,7 +91,7 @@ impl Login {
             connect: None,
             issuer: binding.issuer.published().to_owned(),
             client_id: binding.client_id,
-            base,
+            base: Some(base),
             started_at: oauth.clock().now(),
         })
     }
@@ -294,7 +294,7 @@ impl Client {
             connect: flow.connect.clone(),
             issuer,
             client_id: binding.client_id,
-            base,
+            base: Some(base),
             started_at: flow.created_at,
         })
     }

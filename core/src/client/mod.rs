@@ -11,6 +11,7 @@ mod handle;
 mod introspect;
 mod login;
 mod logout;
+mod obtain;
 mod posted;
 mod redirect;
 mod registration;
@@ -21,8 +22,8 @@ mod userinfo;
 pub use api::ApiRequest;
 #[cfg(any(test, fuzzing))]
 pub(crate) use api::{challenge::Challenge, url::resolve as resolve_api_path};
-pub use auth::{AuthMethod, ClientAuthentication, Signer};
-pub(crate) use auth::{Endpoint, negotiate};
+pub use auth::{AssertionAudience, AuthMethod, ClientAuthentication, Signer, SigningKey};
+pub(crate) use auth::{Endpoint, Offer, negotiate};
 pub(crate) use authorize::AuthorizeOptions;
 pub use callback::CallbackParams;
 pub(crate) use callback::{ReturnTo, check};
@@ -34,9 +35,12 @@ pub use handle::Client;
 pub use introspect::Introspection;
 pub use login::{Login, LoginKept, Returned};
 pub use logout::LogoutRedirect;
+pub use obtain::{
+    DeviceAuthorization, DeviceLogin, Exchanged, GrantRequest, JwtBearer, TokenExchange, TokenKind,
+};
 pub use redirect::{AuthorizeRedirect, Redirect};
 pub use registration::{Pkce, Placement, Registration, ResponseMode};
-pub(crate) use registration::{Resolved, resolve};
+pub(crate) use registration::{Resolved, check_signer, resolve};
 pub(crate) use state::ClientState;
 #[cfg(any(test, fuzzing))]
 pub(crate) use token_endpoint::NoHooks;

@@ -3,16 +3,18 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{AuthMethod, ClientAuthentication};
+use super::{AssertionAudience, AuthMethod, ClientAuthentication, JwtBearer, Signer};
 use crate::{Hook, ProviderProfile, Secret, closures::Closures, openid::ClaimChecks};
 
+mod authentication;
 mod keeping;
 mod openid;
 mod quirks;
 mod resolve;
 
+pub(crate) use authentication::check_signer;
 pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, resolve};
 
 /// A client to register: its name, and whatever the settings do not say.
@@ -44,6 +46,7 @@ pub struct Registration {
     userinfo_url: Option<String>,
     revocation_url: Option<String>,
     introspection_url: Option<String>,
+    device_authorization_url: Option<String>,
     end_session_url: Option<String>,
     jwks_uri: Option<String>,
     jwks: Option<Value>,
@@ -54,6 +57,12 @@ pub struct Registration {
     refresh_token_params: Option<Vec<(String, String)>>,
     token_endpoint_auth_method: Option<AuthMethod>,
     revocation_endpoint_auth_method: Option<AuthMethod>,
+    introspection_endpoint_auth_method: Option<AuthMethod>,
+    token_endpoint_auth_signing_alg: Option<String>,
+    signing_key: Option<Arc<dyn Signer>>,
+    client_assertion_audience: Option<AssertionAudience>,
+    client_assertion_claims: Map<String, Value>,
+    jwt_bearer: Option<JwtBearer>,
     client_authentication: Option<Arc<dyn ClientAuthentication>>,
     raw_basic: bool,
     pkce: Option<Pkce>,
@@ -217,6 +226,8 @@ impl Registration {
         revocation_url,
         /// The introspection endpoint (RFC 7662).
         introspection_url,
+        /// The device authorization endpoint (RFC 8628).
+        device_authorization_url,
         /// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0).
         end_session_url,
         /// Where the provider's keys are (RFC 7517 section 5).
@@ -287,35 +298,6 @@ impl Registration {
         parameters: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
         self.refresh_token_params = Some(collect(parameters));
-        self
-    }
-
-    /// How the client proves who it is; without it, what the metadata names.
-    #[must_use]
-    pub fn token_endpoint_auth_method(mut self, method: AuthMethod) -> Self {
-        self.token_endpoint_auth_method = Some(method);
-        self
-    }
-
-    /// The same for the revocation endpoint; without it, that of the token endpoint.
-    #[must_use]
-    pub fn revocation_endpoint_auth_method(mut self, method: AuthMethod) -> Self {
-        self.revocation_endpoint_auth_method = Some(method);
-        self
-    }
-
-    /// A method of client authentication of the application's own, for every endpoint.
-    #[must_use]
-    pub fn client_authentication(mut self, method: impl ClientAuthentication) -> Self {
-        self.client_authentication = Some(Arc::new(method));
-        self
-    }
-
-    /// Sends id and secret as they are with `client_secret_basic`, for providers that do not decode what RFC 6749
-    /// section 2.3.1 wants encoded.
-    #[must_use]
-    pub fn raw_basic_credentials(mut self) -> Self {
-        self.raw_basic = true;
         self
     }
 

@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use url::Url;
 
-use super::{Bounds, ClientAuthentication, Endpoint, Resolved, TokenEndpoint, negotiate};
+use super::{
+    AssertionAudience, Bounds, ClientAuthentication, Endpoint, Offer, Resolved, TokenEndpoint,
+    auth::is_by_certificate, negotiate,
+};
 use crate::{
     Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
     hooks::{ClientHooks, Hooks},
@@ -129,6 +132,7 @@ impl ClientState {
         authorization_endpoint, authorize_url, authorization_endpoint;
         token_endpoint, access_token_url, token_endpoint;
         userinfo_endpoint, userinfo_url, userinfo_endpoint;
+        device_authorization_endpoint, device_authorization_url, device_authorization_endpoint;
         revocation_endpoint, revocation_url, revocation_endpoint;
         introspection_endpoint, introspection_url, introspection_endpoint;
         end_session_endpoint, end_session_url, end_session_endpoint;
@@ -186,42 +190,109 @@ impl ClientState {
         })
     }
 
-    /// How the client authenticates at an endpoint.
-    pub(super) async fn authentication(
+    /// An endpoint, if there is one, and how the client authenticates there.
+    pub(super) async fn at(
         &self,
         endpoint: Endpoint,
-    ) -> Result<Arc<dyn ClientAuthentication>> {
+    ) -> Result<(Option<Url>, Arc<dyn ClientAuthentication>)> {
+        let authentication = self.authentication(endpoint).await?;
+        let resolved = &self.resolved;
+        let (url, by_hand, name) = match endpoint {
+            Endpoint::Token => (
+                self.token_endpoint().await?,
+                resolved.access_token_url.is_some(),
+                "token_endpoint",
+            ),
+            Endpoint::DeviceAuthorization => (
+                self.device_authorization_endpoint().await?,
+                resolved.device_authorization_url.is_some(),
+                "device_authorization_endpoint",
+            ),
+            Endpoint::Revocation => (
+                self.revocation_endpoint().await?,
+                resolved.revocation_url.is_some(),
+                "revocation_endpoint",
+            ),
+            Endpoint::Introspection => (
+                self.introspection_endpoint().await?,
+                resolved.introspection_url.is_some(),
+                "introspection_endpoint",
+            ),
+        };
+        if by_hand || !is_by_certificate(authentication.as_ref()) {
+            return Ok((url, authentication));
+        }
+        // Where certificates are asked for may be another host (RFC 8705 section 5).
         let metadata = self.metadata().await?;
-        let supported = metadata.as_ref().and_then(|metadata| match endpoint {
-            Endpoint::Token => metadata
-                .value
-                .token_endpoint_auth_methods_supported
-                .as_deref(),
-            Endpoint::Introspection => metadata
-                .value
-                .introspection_endpoint_auth_methods_supported
-                .as_deref()
-                .or(metadata
-                    .value
-                    .token_endpoint_auth_methods_supported
-                    .as_deref()),
-            // Absent, it is that of the token endpoint (RFC 8414 section 2 says basic; providers mean this).
-            Endpoint::Revocation => metadata
-                .value
-                .revocation_endpoint_auth_methods_supported
-                .as_deref()
-                .or(metadata
-                    .value
-                    .token_endpoint_auth_methods_supported
-                    .as_deref()),
-        });
-        negotiate(&self.resolved, endpoint, supported)
+        let alias =
+            metadata.and_then(|metadata| metadata.value.mtls_endpoint_aliases.get(name).cloned());
+        Ok((alias.or(url), authentication))
+    }
+
+    /// How the client authenticates at an endpoint. What the metadata does not say of the others is as at the token endpoint
+    /// (RFC 8414 section 2 says basic; providers mean this).
+    async fn authentication(&self, endpoint: Endpoint) -> Result<Arc<dyn ClientAuthentication>> {
+        let metadata = self.metadata().await?;
+        let published = metadata.as_ref().map(|metadata| &metadata.value);
+        let (methods, algorithms) = match endpoint {
+            Endpoint::Token | Endpoint::DeviceAuthorization => (None, None),
+            Endpoint::Revocation => (
+                published.and_then(|of| of.revocation_endpoint_auth_methods_supported.as_deref()),
+                published.and_then(|of| {
+                    of.revocation_endpoint_auth_signing_alg_values_supported
+                        .as_deref()
+                }),
+            ),
+            Endpoint::Introspection => (
+                published
+                    .and_then(|of| of.introspection_endpoint_auth_methods_supported.as_deref()),
+                published.and_then(|of| {
+                    of.introspection_endpoint_auth_signing_alg_values_supported
+                        .as_deref()
+                }),
+            ),
+        };
+        let at_token =
+            || published.and_then(|of| of.token_endpoint_auth_methods_supported.as_deref());
+        let of_token = || {
+            published.and_then(|of| {
+                of.token_endpoint_auth_signing_alg_values_supported
+                    .as_deref()
+            })
+        };
+        let audience = self.assertion_audience().await?;
+        negotiate(
+            &self.resolved,
+            &Offer {
+                endpoint,
+                methods: methods.or_else(at_token),
+                algorithms: algorithms.or_else(of_token),
+                audience: audience.as_deref(),
+                clock: Arc::clone(&self.http.clock),
+            },
+        )
+    }
+
+    /// Whom client assertions are for, if anybody is known.
+    pub(super) async fn assertion_audience(&self) -> Result<Option<String>> {
+        let issuer = match &self.resolved.client_assertion_audience {
+            AssertionAudience::Exactly(audience) => return Ok(Some(audience.clone())),
+            AssertionAudience::TokenEndpoint => None,
+            AssertionAudience::Issuer => match self.issuer_rule().await? {
+                Some(IssuerRule::Exact(issuer)) => Some(issuer),
+                // A template names nobody.
+                _ => None,
+            },
+        };
+        match issuer {
+            Some(issuer) => Ok(Some(issuer)),
+            None => Ok(self.token_endpoint().await?.map(Into::into)),
+        }
     }
 
     /// Loads what a token request needs: its time is reckoned without that.
     pub(crate) async fn ready_for_token_requests(&self) -> Result<()> {
-        self.token_endpoint().await?;
-        self.authentication(Endpoint::Token).await.map(drop)
+        self.at(Endpoint::Token).await.map(drop)
     }
 
     /// Runs something at the token endpoint (or the refresh endpoint, if there is one of its own).
@@ -230,15 +301,11 @@ impl ClientState {
         refresh: bool,
         run: impl AsyncFnOnce(TokenEndpoint<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        let (url, authentication) = self.at(Endpoint::Token).await?;
         let url = match self.resolved.refresh_token_url.as_ref().filter(|_| refresh) {
             Some(url) => url.clone(),
-            None => self.required(
-                self.token_endpoint().await?,
-                Phase::Configure,
-                "token endpoint",
-            )?,
+            None => self.required(url, Phase::Configure, "token endpoint")?,
         };
-        let authentication = self.authentication(Endpoint::Token).await?;
         run(TokenEndpoint {
             http: &self.http,
             client: &self.resolved,
@@ -254,7 +321,7 @@ impl ClientState {
     /// # Errors
     /// `unsupported` if the provider has no revocation endpoint.
     pub(crate) async fn revoke(&self, token: &Secret, hint: &str) -> Result<()> {
-        let Some(url) = self.revocation_endpoint().await? else {
+        let (Some(url), authentication) = self.at(Endpoint::Revocation).await? else {
             return Err(Error::new(
                 ErrorCode::Unsupported,
                 Phase::Revoke,
@@ -262,7 +329,6 @@ impl ClientState {
             )
             .with_client(self.name()));
         };
-        let authentication = self.authentication(Endpoint::Revocation).await?;
         let endpoint = TokenEndpoint {
             http: &self.http,
             client: &self.resolved,

@@ -2,7 +2,8 @@
 //!
 //! oauth2's client builds each request and reads each success, through our own [`Reading`]. Between the two stands
 //! [`exchange::Exchange`], which is its HTTP client: it authenticates, asks the hooks, sends, and keeps what oauth2's answer types
-//! have no place for (status, `Retry-After`, whether a byte was sent). Answers that are no success never reach oauth2: its
+//! have no place for (status, `Retry-After`, whether a byte was sent). Grants that oauth2 does not know go the same way, through
+//! [`TokenEndpoint::by_grant`]. Answers that are no success never reach oauth2: its
 //! reader takes status 200 for the only success and loses the rest. Revocation is built here, since oauth2 refuses a
 //! revocation endpoint on loopback.
 
@@ -27,7 +28,7 @@ pub(crate) use request::{RequestKind, TokenHooks};
 use url::Url;
 pub(crate) use verdict::scrub;
 
-use super::{ClientAuthentication, Resolved};
+use super::{ClientAuthentication, Resolved, auth::Unnamed};
 use crate::{
     Action, Error, ErrorCode, Phase, Result, Secret, Target,
     http::{Answer, Http},
@@ -162,6 +163,102 @@ impl TokenEndpoint<'_> {
         exchange.finish(outcome)
     }
 
+    /// Asks by any other grant (RFC 6749 section 4.5): `form` is what it consists of, beside scopes and resources. It wins over
+    /// the registration's `access_token_params`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves it unknown whether what the grant rests on was spent.
+    pub(crate) async fn by_grant(
+        &self,
+        kind: RequestKind,
+        form: &[(String, Secret)],
+        target: &Target,
+        bounds: Bounds,
+    ) -> Result<TokenAnswer, TokenFailure> {
+        let exchange = self.exchange(kind, &[], &[], bounds);
+        let answer = exchange
+            .ask(self.form(&self.client.access_token_params, form, target, bounds.phase))
+            .await?;
+        if !answer.status.is_success() {
+            return Err(exchange.refusal(&answer));
+        }
+        exchange.read(&answer)
+    }
+
+    /// The same by an assertion (RFC 7523 section 2.1). It says whom the token is for, so that a client without any means to
+    /// authenticate does not name itself: providers look for a client of that name otherwise.
+    pub(crate) async fn by_assertion(
+        &self,
+        assertion: &Secret,
+        target: &Target,
+        extra: &[(String, Secret)],
+        bounds: Bounds,
+    ) -> Result<TokenAnswer, TokenFailure> {
+        let mut form = vec![
+            ("grant_type".to_owned(), Secret::new(JWT_BEARER)),
+            ("assertion".to_owned(), assertion.clone()),
+        ];
+        form.extend_from_slice(extra);
+        let endpoint = if self.client.has_no_proof() {
+            Self {
+                authentication: &Unnamed,
+                ..*self
+            }
+        } else {
+            *self
+        };
+        endpoint
+            .by_grant(RequestKind::AccessToken, &form, target, bounds)
+            .await
+    }
+
+    /// Asks for a device code (RFC 8628 section 3.1). Any answer that is a success is one.
+    pub(crate) async fn device_authorization(
+        &self,
+        form: &[(String, Secret)],
+        target: &Target,
+        bounds: Bounds,
+    ) -> Result<Answer> {
+        let exchange = self.exchange(RequestKind::DeviceAuthorization, &[], &[], bounds);
+        let answer = exchange
+            .ask(self.form(&[], form, target, bounds.phase))
+            .await
+            .map_err(|failure| failure.error)?;
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        Err(exchange.refusal(&answer).error)
+    }
+
+    /// A form with the registration's parameters, as far as the call says nothing else.
+    fn form(
+        &self,
+        registered: &[(String, String)],
+        form: &[(String, Secret)],
+        target: &Target,
+        phase: Phase,
+    ) -> TokenRequest {
+        let mut request = TokenRequest::new(self.url.clone(), phase);
+        for (name, value) in registered {
+            request.append(name, value);
+        }
+        let scopes = target.scopes.join(" ");
+        let scope = (!scopes.is_empty()).then(|| ("scope".to_owned(), Secret::new(scopes)));
+        let resources = target.resources.iter().map(|resource| {
+            let value = Secret::new(resource.as_str());
+            ("resource".to_owned(), value)
+        });
+        let all: Vec<_> = form.iter().cloned().chain(scope).chain(resources).collect();
+        for (name, _) in &all {
+            request.remove(name);
+        }
+        for (name, value) in &all {
+            request.append(name, value.expose());
+        }
+        request.set("client_id", self.client.client_id.as_str());
+        request
+    }
+
     /// Revokes a token (RFC 7009). `hint` is `access_token` or `refresh_token`.
     ///
     /// # Errors
@@ -255,9 +352,12 @@ fn with_resources(target: &Target, extra: &[(String, String)]) -> Vec<(String, S
     all
 }
 
+/// The `grant_type` of RFC 7523 section 2.1.
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
 /// Parameters that only the protocol sets; a request hook can still change them.
 pub(super) fn is_protocol(name: &str) -> bool {
-    const PROTOCOL: [&str; 9] = [
+    const PROTOCOL: [&str; 17] = [
         "grant_type",
         "code",
         "code_verifier",
@@ -267,6 +367,14 @@ pub(super) fn is_protocol(name: &str) -> bool {
         "client_secret",
         "client_assertion",
         "client_assertion_type",
+        "assertion",
+        "device_code",
+        "username",
+        "password",
+        "subject_token",
+        "subject_token_type",
+        "actor_token",
+        "actor_token_type",
     ];
     PROTOCOL.contains(&name)
 }

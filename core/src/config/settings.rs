@@ -33,6 +33,13 @@ pub(crate) struct Kwargs {
     pub(crate) scope: Option<Vec<String>>,
     pub(crate) token_endpoint_auth_method: Option<String>,
     pub(crate) revocation_endpoint_auth_method: Option<String>,
+    pub(crate) introspection_endpoint_auth_method: Option<String>,
+    pub(crate) token_endpoint_auth_signing_alg: Option<String>,
+    pub(crate) private_key: Option<Secret>,
+    /// It may be the key, put in the wrong place: it is not shown either.
+    pub(crate) private_key_file: Option<String>,
+    pub(crate) private_key_id: Option<String>,
+    pub(crate) client_assertion_audience: Option<String>,
     pub(crate) code_challenge_method: Option<String>,
     pub(crate) response_type: Option<String>,
     pub(crate) response_mode: Option<String>,
@@ -118,6 +125,25 @@ impl Kwargs {
                 "revocation_endpoint_auth_method" => {
                     kwargs.revocation_endpoint_auth_method = Some(as_text(&name, value)?);
                 }
+                "introspection_endpoint_auth_method" => {
+                    kwargs.introspection_endpoint_auth_method = Some(as_text(&name, value)?);
+                }
+                "token_endpoint_auth_signing_alg" => {
+                    kwargs.token_endpoint_auth_signing_alg = Some(as_text(&name, value)?);
+                }
+                "private_key" => {
+                    // A JWK may stand there as it is.
+                    let key = match value {
+                        Value::Object(jwk) => Value::Object(jwk).to_string(),
+                        value => as_text(&name, value)?,
+                    };
+                    kwargs.private_key = Some(key.into());
+                }
+                "private_key_file" => kwargs.private_key_file = Some(as_text(&name, value)?),
+                "private_key_id" => kwargs.private_key_id = Some(as_text(&name, value)?),
+                "client_assertion_audience" => {
+                    kwargs.client_assertion_audience = Some(as_text(&name, value)?);
+                }
                 "code_challenge_method" => {
                     kwargs.code_challenge_method = Some(as_text(&name, value)?);
                 }
@@ -175,6 +201,12 @@ pub(super) const MEMBERS: &[&str] = &[
     "scope",
     "token_endpoint_auth_method",
     "revocation_endpoint_auth_method",
+    "introspection_endpoint_auth_method",
+    "token_endpoint_auth_signing_alg",
+    "private_key",
+    "private_key_file",
+    "private_key_id",
+    "client_assertion_audience",
     "code_challenge_method",
     "response_type",
     "response_mode",

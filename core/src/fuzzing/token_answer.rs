@@ -12,7 +12,9 @@ use serde_json::Value;
 use super::{Still, at_once, says_nothing_of};
 use crate::{
     Phase, Registration, Secret, Settings, Target, Transport, TransportError,
-    client::{Bounds, Endpoint, NoHooks, Renewal, Resolved, TokenEndpoint, negotiate, resolve},
+    client::{
+        Bounds, Endpoint, NoHooks, Offer, Renewal, Resolved, TokenEndpoint, negotiate, resolve,
+    },
     http::Http,
     token::{TokenAnswer, TokenFailure, check_token_text},
 };
@@ -152,7 +154,7 @@ fn ask(canned: &Canned, refresh: bool) -> Result<TokenAnswer, TokenFailure> {
             .client_secret(SECRET);
         resolve(&registration, &Settings::default()).unwrap()
     });
-    let authentication = negotiate(client, Endpoint::Token, None).unwrap();
+    let authentication = negotiate(client, &Offer::silent(Endpoint::Token)).unwrap();
     let http = Http {
         transport: Arc::new(canned.clone()),
         clock: Arc::new(Still),

@@ -370,6 +370,15 @@ impl TokenSource for Clients {
             timeout: ask.timeout,
             phase: Phase::Refresh,
         };
+        let assertion = match &state.resolved.jwt_bearer {
+            Some(assertion) if ask.refresh_token.is_none() => Some(
+                state
+                    .sign_assertion(assertion, ask.target)
+                    .await
+                    .map_err(not_sent)?,
+            ),
+            _ => None,
+        };
         let answer = state
             .at_token_endpoint(ask.refresh_token.is_some(), async |endpoint| {
                 match ask.refresh_token {
@@ -385,7 +394,15 @@ impl TokenSource for Clients {
                             )
                             .await
                     }
-                    None => endpoint.client_credentials(ask.target, &[], bounds).await,
+                    None => match &assertion {
+                        Some(assertion) => {
+                            let target = assertion.request_target(ask.target);
+                            endpoint
+                                .by_assertion(&assertion.text, &target, &[], bounds)
+                                .await
+                        }
+                        None => endpoint.client_credentials(ask.target, &[], bounds).await,
+                    },
                 }
             })
             .await?;

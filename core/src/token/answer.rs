@@ -17,6 +17,8 @@ pub(crate) struct TokenAnswer {
     /// Raw text: an unreadable one never loses the tokens beside it.
     pub(crate) id_token: Option<Secret>,
     pub(crate) scopes: Option<Vec<String>>,
+    /// What kind of token a token exchange gave (RFC 8693 section 2.2.1).
+    pub(crate) issued_token_type: Option<String>,
     /// What could not be read, by member name.
     pub(crate) warnings: Vec<String>,
 }

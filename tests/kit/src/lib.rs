@@ -35,9 +35,9 @@ mod signed_in;
 
 pub use browser::{Browser, BrowserError, Callback, Page, Visit};
 pub use provider::{
-    AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens, KnownSecret,
-    Lineage, LoggedRequest, LogoutAnswer, LogoutToken, LogoutTokenFault, Provider, ProviderBuilder,
-    Rotation, SigningAlgorithm, TestClient,
+    AuthMethod, ClientKey, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens,
+    KnownSecret, Lineage, LoggedRequest, LogoutAnswer, LogoutToken, LogoutTokenFault, Provider,
+    ProviderBuilder, Rotation, SigningAlgorithm, TestClient,
 };
 pub use proxy::{Proxy, ProxyFault, ProxyTraffic};
 pub use registration::registration;

@@ -3,17 +3,20 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use reqwest::header::HeaderName;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    Pkce, Placement, Registration, ResponseMode,
+    Pkce, Placement, Registration, ResponseMode, authentication,
     openid::{algorithm, check_issuer_template, check_secret_algorithms},
     quirks::{check_quirks, client_id_header, userinfo_parts},
 };
 use crate::{
     ConfigSource, Error, ErrorCode, Hook, Phase, ProviderProfile, Result, Secret,
-    client::{AuthMethod, ClientAuthentication, authorize, token_endpoint},
+    client::{
+        AssertionAudience, AuthMethod, ClientAuthentication, JwtBearer, Signer, authorize,
+        token_endpoint,
+    },
     closures::Fetch,
     config::{ClientSettings, invalid},
     http,
@@ -38,6 +41,7 @@ pub(crate) struct Resolved {
     pub(crate) userinfo_url: Option<Url>,
     pub(crate) revocation_url: Option<Url>,
     pub(crate) introspection_url: Option<Url>,
+    pub(crate) device_authorization_url: Option<Url>,
     pub(crate) end_session_url: Option<Url>,
     pub(crate) jwks_uri: Option<Url>,
     pub(crate) jwks: Option<Value>,
@@ -49,6 +53,13 @@ pub(crate) struct Resolved {
     pub(crate) refresh_token_params: Vec<(String, String)>,
     pub(crate) token_endpoint_auth_method: Option<AuthMethod>,
     pub(crate) revocation_endpoint_auth_method: Option<AuthMethod>,
+    pub(crate) introspection_endpoint_auth_method: Option<AuthMethod>,
+    pub(crate) token_endpoint_auth_signing_alg: Option<SigningAlgorithm>,
+    pub(crate) signing_key: Option<Arc<dyn Signer>>,
+    pub(crate) client_assertion_audience: AssertionAudience,
+    pub(crate) client_assertion_claims: Map<String, Value>,
+    /// How the application's own tokens are got; none: by the client's credentials.
+    pub(crate) jwt_bearer: Option<JwtBearer>,
     pub(crate) client_authentication: Option<Arc<dyn ClientAuthentication>>,
     pub(crate) raw_basic: bool,
     pub(crate) pkce: Pkce,
@@ -106,6 +117,14 @@ impl Resolved {
             Some(template) => Some(IssuerRule::Template(template.clone())),
             None => self.issuer.clone().map(IssuerRule::Exact),
         }
+    }
+
+    /// Has the client nothing to prove itself by, and was not told to name itself either?
+    pub(crate) fn has_no_proof(&self) -> bool {
+        self.client_secret.is_none()
+            && self.signing_key.is_none()
+            && self.client_authentication.is_none()
+            && self.token_endpoint_auth_method.is_none()
     }
 
     /// Is `openid` asked for at login?
@@ -214,6 +233,15 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
             }
         };
     }
+    let assertion_algorithm = authentication::assertion_algorithm(win!(
+        r.token_endpoint_auth_signing_alg,
+        k.token_endpoint_auth_signing_alg.clone()
+    ))?;
+    let settings_key = if r.signing_key.is_some() && !overwrite {
+        None
+    } else {
+        authentication::settings_key(&k, assertion_algorithm)?
+    };
     let issuer = win!(r.issuer, s.issuer);
     let allowed_tenants = win!(r.allowed_tenants, k.allow_tenants);
     let issuer_template = match win!(r.issuer_template, k.issuer_template) {
@@ -261,6 +289,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         userinfo_url: url("userinfo_url", r.userinfo_url)?,
         revocation_url: url("revocation_url", r.revocation_url)?,
         introspection_url: url("introspection_url", r.introspection_url)?,
+        device_authorization_url: url("device_authorization_url", r.device_authorization_url)?,
         end_session_url: url("end_session_url", r.end_session_url)?,
         jwks_uri: url("jwks_uri", r.jwks_uri)?,
         jwks: r.jwks,
@@ -281,6 +310,19 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
             r.revocation_endpoint_auth_method,
             method(k.revocation_endpoint_auth_method)?
         ),
+        introspection_endpoint_auth_method: win!(
+            r.introspection_endpoint_auth_method,
+            method(k.introspection_endpoint_auth_method)?
+        ),
+        token_endpoint_auth_signing_alg: assertion_algorithm,
+        signing_key: win!(r.signing_key, settings_key),
+        client_assertion_audience: win!(
+            r.client_assertion_audience,
+            k.client_assertion_audience.map(authentication::audience)
+        )
+        .unwrap_or_default(),
+        client_assertion_claims: r.client_assertion_claims,
+        jwt_bearer: r.jwt_bearer,
         client_authentication: r.client_authentication,
         raw_basic: r.raw_basic,
         pkce: win!(r.pkce, pkce).unwrap_or_default(),
@@ -385,20 +427,7 @@ fn check(client: Resolved) -> Result<Resolved> {
     {
         return Err(invalid("jwks is no JWK Set"));
     }
-    if client.client_secret.is_none()
-        && client.client_authentication.is_none()
-        && [
-            client.token_endpoint_auth_method,
-            client.revocation_endpoint_auth_method,
-        ]
-        .iter()
-        .flatten()
-        .any(|method| *method != AuthMethod::None)
-    {
-        return Err(invalid(
-            "the client authentication method needs a client secret",
-        ));
-    }
+    authentication::check_authentication(&client)?;
     if let Some(redirect_uri) = &client.redirect_uri {
         check_redirect_uri(redirect_uri, Phase::Configure)?;
     }

@@ -1,7 +1,7 @@
 use super::{resolve::LoginGrant, *};
 use crate::{
     Action, ErrorCode, Phase, Result, Reuse, Rotation, Settings,
-    client::{Endpoint, negotiate},
+    client::{Endpoint, Offer, negotiate},
 };
 
 const ISSUER: &str = "https://op.example/realm";
@@ -421,8 +421,12 @@ fn settings_that_cannot_work_are_refused() {
         ("grant_type=password", ErrorCode::Unsupported),
         ("code_challenge_method=S512", ErrorCode::Unsupported),
         (
-            "token_endpoint_auth_method=private_key_jwt",
+            "token_endpoint_auth_method=client_secret_magic",
             ErrorCode::Unsupported,
+        ),
+        (
+            "token_endpoint_auth_method=private_key_jwt",
+            ErrorCode::InvalidConfiguration,
         ),
         (
             "code_challenge_method=plain",
@@ -493,7 +497,7 @@ fn neither_shows_a_secret() {
     assert!(!format!("{registration:?}").contains("hunter2"));
     let resolved = alone(registration).unwrap();
     assert!(!format!("{resolved:?}").contains("hunter2"));
-    assert!(negotiate(&resolved, Endpoint::Token, None).is_ok());
+    assert!(negotiate(&resolved, &Offer::silent(Endpoint::Token)).is_ok());
 }
 
 #[test]
@@ -581,4 +585,86 @@ fn algorithms_are_known_and_secrets_long_enough_for_them() {
     alone(secret(64).userinfo_signed_response_alg("HS512")).unwrap();
     // What verifies nothing may be short.
     alone(secret(1)).unwrap();
+}
+
+/// The key of RFC 8037 appendix A.1.
+const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+
+#[test]
+fn a_private_key_comes_from_a_file_a_text_or_a_jwk() {
+    let path = std::env::temp_dir().join(format!("tokenkeep-key-{}.pem", std::process::id()));
+    std::fs::write(&path, PEM).unwrap();
+    let jwk = serde_json::json!({
+        "kty": "OKP", "crv": "Ed25519", "kid": "its own",
+        "d": "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    });
+    let file = serde_json::json!({"private_key_file": path, "private_key_id": "named"});
+    let audience = "client_assertion_audience";
+    for (kwargs, kid) in [
+        (file, Some("named")),
+        (
+            serde_json::json!({"private_key": PEM, audience: "token_endpoint"}),
+            None,
+        ),
+        (serde_json::json!({"private_key": jwk}), Some("its own")),
+        (
+            serde_json::json!({"private_key": jwk.to_string(), "private_key_id": "named"}),
+            Some("named"),
+        ),
+    ] {
+        let text = kwargs.to_string();
+        let op = with(openid(), [("OP_CLIENT_KWARGS", text.as_str())]).unwrap();
+        let signer = op.signing_key.as_ref().unwrap();
+        assert_eq!((signer.algorithm(), signer.key_id()), ("EdDSA", kid));
+        let by_endpoint = kwargs.get(audience).is_some();
+        let expected = if by_endpoint {
+            AssertionAudience::TokenEndpoint
+        } else {
+            AssertionAudience::Issuer
+        };
+        assert_eq!(op.client_assertion_audience, expected);
+    }
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_private_key_that_cannot_be_used_is_an_error_without_it() {
+    let both = serde_json::json!({"private_key": PEM, "private_key_file": "/there"});
+    for (kwargs, said) in [
+        (both, "leave one of them out"),
+        // The key, where its file's name belongs.
+        (
+            serde_json::json!({"private_key_file": PEM}),
+            "the file cannot be read",
+        ),
+        (
+            serde_json::json!({"private_key_file": "/nowhere/key.pem"}),
+            "the file cannot be read",
+        ),
+        (
+            serde_json::json!({"private_key": "MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v"}),
+            "no PEM block",
+        ),
+        (serde_json::json!({"private_key": 7}), "no PEM block"),
+        (serde_json::json!({"private_key": [PEM]}), "not text"),
+        (
+            serde_json::json!({"private_key": PEM, "token_endpoint_auth_signing_alg": "ES256"}),
+            "it is not for ES256, but an Ed25519 key",
+        ),
+    ] {
+        let error = with(
+            openid(),
+            [("OP_CLIENT_KWARGS", kwargs.to_string().as_str())],
+        )
+        .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidConfiguration);
+        assert_eq!(error.client(), Some("op"));
+        let shown = format!("{error:?} {error}");
+        assert!(shown.contains(said), "{said}: {shown}");
+        assert!(
+            !shown.contains("MC4CAQ") && !shown.contains("nowhere"),
+            "{shown}"
+        );
+    }
 }

@@ -210,18 +210,33 @@ impl Exchange<'_> {
     where
         E: oauth2::ErrorResponse + 'static,
     {
-        let reading = match outcome {
-            Ok(reading) => reading,
-            Err(RequestTokenError::Request(Failed(failure))) => return Err(failure),
+        match outcome {
+            Ok(reading) => self.judge(reading),
+            Err(RequestTokenError::Request(Failed(failure))) => Err(failure),
             // Their parse error quotes the body.
-            Err(_) => {
-                return Err(self.fail(
-                    Verdict::Ambiguous,
-                    Said::default(),
-                    "the answer cannot be read",
-                ));
-            }
-        };
+            Err(_) => Err(self.illegible()),
+        }
+    }
+
+    /// A success that oauth2 did not ask for.
+    pub(super) fn read(&self, answer: &Answer) -> Result<TokenAnswer, TokenFailure> {
+        let json = self.normalise(answer)?;
+        match serde_json::from_slice(json.body()) {
+            Ok(reading) => self.judge(reading),
+            Err(_) => Err(self.illegible()),
+        }
+    }
+
+    fn illegible(&self) -> TokenFailure {
+        self.fail(
+            Verdict::Ambiguous,
+            Said::default(),
+            "the answer cannot be read",
+        )
+    }
+
+    /// Is what was read a token of the kind that was asked for?
+    fn judge(&self, reading: Reading) -> Result<TokenAnswer, TokenFailure> {
         if let Some(said) = reading.said() {
             let status = self.seen().status.unwrap_or_default();
             let both = reading.has_access_token();
@@ -255,6 +270,13 @@ impl Exchange<'_> {
                 None => Some(
                     "the answer has no token_type; if this provider never sends one, say assume_bearer()",
                 ),
+                // RFC 8693 section 2.2.1: what was issued is no access token.
+                Some(Credential::Other { token_type })
+                    if self.kind == RequestKind::TokenExchange
+                        && token_type.eq_ignore_ascii_case("N_A") =>
+                {
+                    None
+                }
                 Some(Credential::Other { .. }) => Some("the answer has an unknown token type"),
                 Some(_) => None,
             };

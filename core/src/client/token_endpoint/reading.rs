@@ -37,6 +37,7 @@ pub(super) struct Reading {
     refresh_token: Option<RefreshToken>,
     id_token: Option<Secret>,
     scopes: Option<Vec<Scope>>,
+    issued_token_type: Option<String>,
     said: Said,
     /// Members that stand there twice.
     doubled: Vec<String>,
@@ -108,6 +109,7 @@ impl Reading {
             scopes: self
                 .scopes
                 .map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
+            issued_token_type: self.issued_token_type,
             warnings,
         })
     }
@@ -156,6 +158,7 @@ impl Reading {
         let token_type = text("token_type", MAX_TOKEN_TYPE).unwrap_or_default();
         let refresh_token = text("refresh_token", usize::MAX);
         let id_token = text("id_token", MAX_ID_TOKEN);
+        let issued_token_type = text("issued_token_type", MAX_TOKEN_TYPE);
         let mut lenient = |name: &'static str, read: bool| {
             if !read {
                 ignored.push(name);
@@ -183,6 +186,7 @@ impl Reading {
             refresh_token: refresh_token.map(RefreshToken::new),
             id_token: id_token.map(Secret::from),
             scopes,
+            issued_token_type,
             said: Said::read(find),
             doubled,
             broken,
@@ -191,13 +195,14 @@ impl Reading {
     }
 }
 
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "access_token",
     "token_type",
     "expires_in",
     "refresh_token",
     "id_token",
     "scope",
+    "issued_token_type",
     "error",
     "error_description",
     "error_uri",

@@ -130,7 +130,7 @@ impl TokenRequest {
 
     /// The values that may not come back in an error.
     pub(super) fn secrets(&self) -> Vec<Secret> {
-        const SECRET: [&str; 8] = [
+        const SECRET: &[&str] = &[
             "access_token",
             "code",
             "code_verifier",
@@ -138,7 +138,11 @@ impl TokenRequest {
             "token",
             "client_secret",
             "client_assertion",
+            "assertion",
             "password",
+            "device_code",
+            "subject_token",
+            "actor_token",
         ];
         self.parameters
             .iter()
@@ -189,6 +193,10 @@ impl fmt::Debug for TokenRequest {
 pub(crate) enum RequestKind {
     /// `access_token_request`, `access_token_response`.
     AccessToken,
+    /// The same; the answer may hold another token than an access token (RFC 8693 section 2.2.1).
+    TokenExchange,
+    /// None: a hook of the token endpoint would take it for a token request.
+    DeviceAuthorization,
     /// `refresh_token_request`, `refresh_token_response`.
     Refresh,
     /// `revoke_token_request`.

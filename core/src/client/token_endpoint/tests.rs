@@ -12,7 +12,7 @@ use reqwest::{Request, Response, StatusCode, header::HeaderMap};
 use super::*;
 use crate::{
     Credential, Phase, Registration, Sent, Settings, SystemClock, Transport, TransportError,
-    client::{Endpoint, negotiate, resolve},
+    client::{Endpoint, Offer, negotiate, resolve},
     token::Verdict,
 };
 
@@ -97,7 +97,7 @@ impl Fixture {
         hooks: &dyn TokenHooks,
         ask: impl AsyncFnOnce(TokenEndpoint<'_>) -> T,
     ) -> T {
-        let authentication = negotiate(&self.client, Endpoint::Token, None).unwrap();
+        let authentication = negotiate(&self.client, &Offer::silent(Endpoint::Token)).unwrap();
         ask(TokenEndpoint {
             http: &self.http,
             client: &self.client,
@@ -409,7 +409,7 @@ fn a_request_shows_names_only() {
 fn a_request_can_be_spawned() {
     fn send<T: Send>(_: &T) {}
     let fixture = Fixture::new([]);
-    let method = negotiate(&fixture.client, Endpoint::Token, None).unwrap();
+    let method = negotiate(&fixture.client, &Offer::silent(Endpoint::Token)).unwrap();
     let endpoint = TokenEndpoint {
         http: &fixture.http,
         client: &fixture.client,

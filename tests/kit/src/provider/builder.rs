@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, io, net::SocketAddr, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Provider, client::TestClient, keys::SigningAlgorithm};
+use super::{Provider, assertion::ClientKey, client::TestClient, keys::SigningAlgorithm};
 
 /// What happens to a refresh token when it is spent (RFC 6749 section 6, RFC 9700 section 4.14.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct ProviderBuilder {
     pub(super) remember_secrets: bool,
     pub(super) claims: BTreeMap<String, Map<String, Value>>,
     pub(super) signed_userinfo: bool,
+    pub(super) users: Vec<(String, String)>,
+    pub(super) assertion_issuers: Vec<(String, ClientKey)>,
 }
 
 impl Default for ProviderBuilder {
@@ -54,6 +56,8 @@ impl Default for ProviderBuilder {
             remember_secrets: false,
             claims: BTreeMap::new(),
             signed_userinfo: false,
+            users: Vec::new(),
+            assertion_issuers: Vec::new(),
         }
     }
 }
@@ -130,6 +134,18 @@ impl ProviderBuilder {
             .entry(subject.into())
             .or_default()
             .extend(claims);
+        self
+    }
+
+    /// Somebody who logs in by name and password (RFC 6749 section 4.3).
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.users.push((name.into(), password.into()));
+        self
+    }
+
+    /// Takes the assertions of this issuer, signed by this key, as grants (RFC 7523 section 2.1): a service account.
+    pub fn assertion_issuer(mut self, issuer: impl Into<String>, key: &ClientKey) -> Self {
+        self.assertion_issuers.push((issuer.into(), key.clone()));
         self
     }
 

@@ -4,9 +4,11 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use super::{builder::Rotation, logout_channels::LogoutUris, state::random_token};
+use super::{
+    assertion::ClientKey, builder::Rotation, logout_channels::LogoutUris, state::random_token,
+};
 
-/// How a confidential client authenticates at the token endpoint (RFC 6749 section 2.3.1).
+/// How a confidential client authenticates at the token endpoint (RFC 6749 section 2.3.1, RFC 7523 section 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthMethod {
@@ -14,6 +16,10 @@ pub enum AuthMethod {
     Basic,
     /// `client_secret_post`
     Post,
+    /// `client_secret_jwt`
+    SecretJwt,
+    /// `private_key_jwt`
+    KeyJwt,
 }
 
 /// A client registered at the provider.
@@ -22,6 +28,8 @@ pub enum AuthMethod {
 pub struct TestClient {
     id: String,
     secret: Option<String>,
+    key: Option<ClientKey>,
+    endpoint_audience: bool,
     redirect_uris: Vec<String>,
     post_logout_redirect_uris: Vec<String>,
     any_loopback: bool,
@@ -44,11 +52,28 @@ impl TestClient {
         Self::confidential(id, random_token(24))
     }
 
+    /// A client that authenticates by a key alone (`private_key_jwt`).
+    pub fn with_key(id: impl Into<String>, key: &ClientKey) -> Self {
+        Self {
+            key: Some(key.clone()),
+            ..Self::public(id)
+        }
+        .auth_method(AuthMethod::KeyJwt)
+    }
+
+    /// Takes assertions for the token endpoint, and none for the issuer.
+    pub fn token_endpoint_audience(mut self) -> Self {
+        self.endpoint_audience = true;
+        self
+    }
+
     /// A client without a secret. It must use PKCE.
     pub fn public(id: impl Into<String>) -> Self {
         Self {
             id: id.into(),
             secret: None,
+            key: None,
+            endpoint_audience: false,
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
             any_loopback: false,
@@ -124,8 +149,20 @@ impl TestClient {
         self.secret.as_deref()
     }
 
+    pub(super) fn key(&self) -> Option<&ClientKey> {
+        self.key.as_ref()
+    }
+
+    /// Whom its assertions must be for.
+    pub(super) fn audience(&self, issuer: &str) -> String {
+        match self.endpoint_audience {
+            true => format!("{issuer}/token"),
+            false => issuer.to_owned(),
+        }
+    }
+
     pub(super) fn is_public(&self) -> bool {
-        self.secret.is_none()
+        self.secret.is_none() && self.key.is_none()
     }
 
     pub(super) fn accepts(&self, method: AuthMethod) -> bool {

@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use url::form_urlencoded;
 
 use super::{
+    assertion::{self, Signed},
     client::{AuthMethod, TestClient},
     error::OAuthError,
     request::Parameters,
@@ -18,6 +19,9 @@ pub(super) fn authenticate<'a>(
     headers: &HeaderMap,
     parameters: &Parameters,
 ) -> Result<&'a TestClient, OAuthError> {
+    if parameters.get("client_assertion").is_some() {
+        return by_assertion(shared, headers, parameters);
+    }
     let posted_id = parameters.get("client_id");
     let posted_secret = parameters.get("client_secret");
     let (id, secret, method) = match basic(headers)? {
@@ -46,7 +50,10 @@ pub(super) fn authenticate<'a>(
         .client(&id)
         .ok_or_else(|| OAuthError::invalid_client("no such client"))?;
     match (client.secret(), secret) {
-        (None, None) => Ok(client),
+        (None, None) if client.is_public() => Ok(client),
+        (None, None) => Err(OAuthError::invalid_client(
+            "the client does not prove who it is",
+        )),
         (Some(_), Some(_)) if !client.accepts(method) => Err(OAuthError::invalid_client(
             "the client is registered for another way to authenticate",
         )),
@@ -57,6 +64,53 @@ pub(super) fn authenticate<'a>(
         }
         _ => Err(OAuthError::invalid_client("the client secret is wrong")),
     }
+}
+
+/// RFC 7523 section 3, OpenID Connect Core 1.0 section 9: `iss` and `sub` are the client, and so is `client_id` if it is there.
+fn by_assertion<'a>(
+    shared: &'a Shared,
+    headers: &HeaderMap,
+    parameters: &Parameters,
+) -> Result<&'a TestClient, OAuthError> {
+    if headers.contains_key(header::AUTHORIZATION) || parameters.get("client_secret").is_some() {
+        return Err(OAuthError::invalid_request(
+            "the client authenticates in two ways",
+        ));
+    }
+    if parameters.get("client_assertion_type")
+        != Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+    {
+        return Err(assertion::refused("the assertion is of another type"));
+    }
+    let sent = parameters.get("client_assertion").unwrap_or_default();
+    let id = assertion::issuer_of(sent)
+        .ok_or_else(|| assertion::refused("the assertion names no issuer"))?;
+    let client = shared
+        .client(&id)
+        .ok_or_else(|| assertion::refused("no such client"))?;
+    let by = match (client.key(), client.secret()) {
+        (Some(key), _) if client.accepts(AuthMethod::KeyJwt) => Signed::Key(key),
+        (_, Some(secret)) if client.accepts(AuthMethod::SecretJwt) => Signed::Secret(secret),
+        _ => {
+            return Err(assertion::refused(
+                "the client is registered for another way to authenticate",
+            ));
+        }
+    };
+    let audience = client.audience(&shared.issuer);
+    let claims = assertion::verify(
+        sent,
+        &by,
+        &[&audience],
+        shared.clock.now(),
+        &mut shared.lock().assertions,
+    )
+    .map_err(assertion::refused)?;
+    let posted = parameters.get("client_id");
+    if claims["sub"] != id || posted.is_some_and(|posted| posted != id) {
+        return Err(assertion::refused("the assertion is about another client"));
+    }
+    Ok(client)
 }
 
 /// Name and secret are form-urlencoded before they are joined (RFC 6749 section 2.3.1): a secret with a plus sign that was

@@ -25,6 +25,8 @@ pub enum Endpoint {
     Authorize,
     /// `/token`
     Token,
+    /// `/device_authorization`
+    DeviceAuthorization,
     /// `/userinfo`
     Userinfo,
     /// `/introspect`
@@ -44,6 +46,7 @@ impl Endpoint {
             "/jwks" => Self::Jwks,
             "/authorize" => Self::Authorize,
             "/token" => Self::Token,
+            "/device_authorization" => Self::DeviceAuthorization,
             "/userinfo" => Self::Userinfo,
             "/introspect" => Self::Introspect,
             "/revoke" => Self::Revoke,

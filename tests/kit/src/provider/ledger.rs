@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{Provider, request::Parameters};
 
 /// A secret that a provider gave or was sent, and what it is: `access_token`, `refresh_token`, `id_token`, `code`, `state`,
-/// `nonce`, `code_verifier`, `client_secret`, `client_assertion`.
+/// `nonce`, `code_verifier`, `client_secret`, `client_assertion`, `assertion`, `password`, `device_code`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct KnownSecret {
@@ -54,6 +54,9 @@ impl Ledger {
             "code_verifier",
             "client_secret",
             "client_assertion",
+            "assertion",
+            "password",
+            "device_code",
         ] {
             for value in parameters.all(name) {
                 self.note(name, value);

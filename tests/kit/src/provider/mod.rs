@@ -2,11 +2,13 @@
 //!
 //! It knows nothing of tokenkeep: a client of any make can be tested against it. Nothing it keeps outlives it.
 
+mod assertion;
 mod authorize;
 mod authorize_request;
 mod builder;
 mod client;
 mod client_auth;
+mod device;
 mod error;
 mod fault_layer;
 mod faults;
@@ -23,6 +25,7 @@ mod logout_channels;
 mod logout_token;
 mod metadata;
 mod oracle;
+mod other_grants;
 mod pages;
 mod refresh;
 mod request;
@@ -35,6 +38,7 @@ mod userinfo;
 #[cfg(test)]
 mod tests;
 
+pub use assertion::ClientKey;
 pub use builder::{ProviderBuilder, Rotation};
 pub use client::{AuthMethod, TestClient};
 pub use faults::{Endpoint, Fault, FaultRule, Faults, IdTokenFault};

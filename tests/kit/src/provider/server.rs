@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{
-    authorize,
+    authorize, device,
     fault_layer::{self, Disconnect},
     interaction, introspect, logout, metadata, resource,
     state::Shared,
@@ -46,6 +46,7 @@ pub(super) fn router(shared: &Arc<Shared>) -> Router {
             get(interaction::show).post(interaction::answer),
         )
         .route("/token", post(token::token))
+        .route("/device_authorization", post(device::authorize))
         .route(
             "/userinfo",
             get(userinfo::userinfo).post(userinfo::userinfo),

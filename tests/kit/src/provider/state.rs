@@ -14,9 +14,11 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
 use super::{
+    assertion::{ClientKey, Used},
     authorize_request::AuthorizationRequest,
     builder::{ProviderBuilder, Rotation},
     client::TestClient,
+    device::DeviceCode,
     faults::Faults,
     grants::Grants,
     keys::KeySet,
@@ -44,6 +46,9 @@ pub(super) struct Settings {
     pub(super) keep_replaced_access_tokens: bool,
     pub(super) claims: BTreeMap<String, Map<String, Value>>,
     pub(super) signed_userinfo: bool,
+    /// Names and passwords.
+    pub(super) users: Vec<(String, String)>,
+    pub(super) assertion_issuers: Vec<(String, ClientKey)>,
     /// Cookies ignore ports, so that the port is part of their names.
     pub(super) session_cookie: String,
     pub(super) browser_cookie: String,
@@ -67,6 +72,8 @@ impl Shared {
             keep_replaced_access_tokens: builder.keep_replaced_access_tokens,
             claims: builder.claims,
             signed_userinfo: builder.signed_userinfo,
+            users: builder.users,
+            assertion_issuers: builder.assertion_issuers,
             session_cookie: format!("op_session_{port}"),
             browser_cookie: format!("op_browser_{port}"),
         };
@@ -118,11 +125,13 @@ pub(super) struct State {
     pub(super) interactions: Bounded<Interaction>,
     pub(super) logouts: Bounded<Logout>,
     pub(super) codes: Bounded<Code>,
+    pub(super) devices: Bounded<DeviceCode>,
     pub(super) grants: Grants,
     /// By client.
     pub(super) logout_uris: BTreeMap<String, LogoutUris>,
     pub(super) logout_answers: VecDeque<LogoutAnswer>,
     pub(super) ledger: Ledger,
+    pub(super) assertions: Used,
 }
 
 /// Somebody who is signed in at the provider with one browser.
@@ -192,6 +201,10 @@ impl<T> Bounded<T> {
 
     pub(super) fn remove(&mut self, key: &str) -> Option<T> {
         self.entries.remove(key)
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.values_mut()
     }
 
     pub(super) fn values(&self) -> impl Iterator<Item = &T> {

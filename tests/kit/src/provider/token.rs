@@ -14,9 +14,10 @@ use super::{
     authorize_request::is_scope_token,
     client::TestClient,
     client_auth::authenticate,
+    device,
     error::{NO_STORE, OAuthError},
     grants::Grant,
-    id_token,
+    id_token, other_grants,
     refresh::refresh,
     request::Parameters,
     state::{Code, Shared, State as Memory, sha256},
@@ -40,11 +41,21 @@ fn exchange(
 ) -> Result<String, OAuthError> {
     shared.lock().ledger.request(parameters);
     parameters.require_single()?;
+    if parameters.get("grant_type") == Some("urn:ietf:params:oauth:grant-type:jwt-bearer") {
+        return other_grants::jwt_bearer(shared, headers, parameters);
+    }
     let client = authenticate(shared, headers, parameters)?;
     match parameters.get("grant_type") {
         Some("authorization_code") => authorization_code(shared, client, parameters),
         Some("refresh_token") => refresh(shared, client, parameters),
         Some("client_credentials") => client_credentials(shared, client, parameters),
+        Some("password") => other_grants::password(shared, client, parameters),
+        Some("urn:ietf:params:oauth:grant-type:device_code") => {
+            device::token(shared, client, parameters)
+        }
+        Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
+            other_grants::token_exchange(shared, client, parameters)
+        }
         Some(_) => Err(OAuthError::new(
             "unsupported_grant_type",
             "this grant_type is not supported",
