@@ -7,6 +7,8 @@
     reason = "a test fails by them"
 )]
 
+#[path = "presets/apple.rs"]
+mod apple;
 #[path = "presets/fixture.rs"]
 mod fixture;
 #[path = "presets/pages.rs"]
