@@ -15,6 +15,8 @@ mod fixture;
 mod pages;
 #[path = "presets/peer.rs"]
 mod peer;
+#[path = "presets/seams.rs"]
+mod seams;
 #[path = "presets/world.rs"]
 mod world;
 

@@ -10,10 +10,10 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use tokenkeep_core::{Clock, ErrorCode, Result, Signer, SystemClock};
+use tokenkeep_core::{CallbackParams, Clock, ErrorCode, Result, Signer, SystemClock};
 use tokenkeep_providers::apple_signed_by;
 
-use crate::world::{CLIENT_ID, World};
+use crate::world::{CLIENT_ID, CODE, World, cookies, query};
 
 #[derive(Debug)]
 struct Key {
@@ -121,4 +121,30 @@ async fn a_user_parameter_that_cannot_be_read_ends_no_login() {
     let mut world = World::of("apple").await;
     world.fixture.posted.clear();
     assert!(world.login().await.1.unwrap().userinfo.is_none());
+}
+
+#[tokio::test]
+async fn the_name_waits_with_the_answer_where_an_account_is_connected() {
+    let world = World::of("apple").await;
+    let client = world.client();
+    let redirect = client
+        .authorize_redirect(world.callback())
+        .connect("the-user");
+    let redirect = redirect.await.unwrap();
+    let nonce = query(&redirect.url).remove("nonce");
+    world.answer_with("POST", &world.fixture.token, nonce.as_deref());
+    let posted = world.answer_to(&redirect, &[("code", CODE)]);
+    let set = cookies(&redirect.cookies);
+    let redirect_uri = world.callback();
+    let held = client.hold_answer(&posted, &set, Some(&redirect_uri)).await;
+    let held = held.unwrap().unwrap();
+    let both: Vec<_> = [redirect.cookies, held.cookies]
+        .into_iter()
+        .flatten()
+        .collect();
+    let params = CallbackParams::parse(held.url.query().unwrap()).unwrap();
+    let both = cookies(&both);
+    let returned = client.authorize_access_token(&params, &both, Some(&redirect_uri));
+    let login = returned.await.login.unwrap();
+    assert_eq!(login.userinfo.unwrap().name(), Some("Ada Example"));
 }

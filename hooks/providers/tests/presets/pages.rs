@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokenkeep_core::{ErrorCode, OAuth, Settings};
 use tokenkeep_memory::MemoryStore;
-use tokenkeep_providers::{NAMES, by_name};
+use tokenkeep_providers::{NAMES, by_name, needs_issuer};
 
 use crate::fixture::{Fixture, file, preset};
 
@@ -130,7 +130,7 @@ fn id_and_secret_are_all_that_a_preset_needs_from_the_settings() {
             ["ID", "SECRET"].map(|key| format!("{}_CLIENT_{key}", name.to_uppercase()));
         let issuer = format!("{}_ISSUER", name.to_uppercase());
         let mut settings = vec![(id.as_str(), "id"), (secret.as_str(), "secret")];
-        if ["auth0", "keycloak", "okta", "zitadel"].contains(name) {
+        if needs_issuer(name) {
             let error = by_settings(name, &settings).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidConfiguration, "{name}");
             assert!(error.message().contains("{NAME}_ISSUER"), "{name}: {error}");
