@@ -1049,6 +1049,11 @@ const PARTS: Group = Group {
             "() = std::future::pending::<()>() => {",
         ),
         (
+            "an address that the browser calls verified",
+            "            members.remove(vouched);\n",
+            "            let _ = vouched;\n",
+        ),
+        (
             "another user than the ID token's, by the browser",
             "        members.insert(\"sub\".to_owned(), subject.into());\n",
             "",

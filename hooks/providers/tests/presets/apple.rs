@@ -10,9 +10,10 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use tokenkeep_core::{CallbackParams, Clock, ErrorCode, Result, Signer, SystemClock};
+use tokenkeep_core::{CallbackParams, Clock, ErrorCode, Registration, Result, Signer, SystemClock};
 use tokenkeep_providers::apple_signed_by;
 
+use crate::fixture::SECRET;
 use crate::world::{CLIENT_ID, CODE, World, cookies, query};
 
 #[derive(Debug)]
@@ -147,4 +148,24 @@ async fn the_name_waits_with_the_answer_where_an_account_is_connected() {
     let returned = client.authorize_access_token(&params, &both, Some(&redirect_uri));
     let login = returned.await.login.unwrap();
     assert_eq!(login.userinfo.unwrap().name(), Some("Ada Example"));
+}
+
+#[tokio::test]
+async fn a_browser_vouches_for_nothing_where_no_hook_looks_at_it() {
+    let client = Registration::openid("apple", "https://appleid.apple.com")
+        .client_id(CLIENT_ID)
+        .client_secret(SECRET)
+        .profile_parameter("user");
+    let mut world = World::with("apple", client).await;
+    let brought = json!({
+        "sub": "somebody else", "email": "else@example.com", "email_verified": true,
+        "phone_number_verified": true,
+    });
+    world.fixture.posted.insert("user".to_owned(), brought);
+    let login = world.login().await.1.unwrap();
+    let userinfo = login.userinfo.unwrap();
+    assert_eq!(userinfo.subject(), world.fixture.claims["sub"].as_str());
+    assert_eq!(userinfo.email(), Some("else@example.com"));
+    assert_eq!(userinfo.email_verified(), None);
+    assert_eq!(userinfo.phone_number_verified(), None);
 }

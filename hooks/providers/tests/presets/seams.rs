@@ -178,13 +178,23 @@ async fn a_part_of_the_userinfo_that_cannot_be_had_ends_no_login() {
 }
 
 #[tokio::test]
-async fn a_part_that_hangs_ends_no_login() {
-    let client = preset("github").timeout(Duration::from_millis(500));
+async fn parts_that_hang_end_no_login_and_have_the_time_of_one_request_together() {
+    let more = ["a", "b", "c"].map(|part| format!("https://api.github.com/{part}"));
+    let client = preset("github").timeout(Duration::from_millis(300));
+    let client = more
+        .iter()
+        .fold(client, |client, url| client.userinfo_part("more", url));
     let world = World::with("github", client).await;
-    world.peer.hangs("GET", EMAILS);
+    for url in more.iter().map(String::as_str).chain([EMAILS]) {
+        world.peer.hangs("GET", url);
+    }
     let login = world.login().await.1.unwrap();
     assert_eq!(login.userinfo.unwrap().email(), Some("public@example.com"));
     assert_eq!(world.peer.seen(EMAILS).len(), 1);
+    // When the first one's time is over, so is everybody's.
+    for url in &more[1..] {
+        assert!(world.peer.seen(url).is_empty(), "{url}");
+    }
 }
 
 #[tokio::test]
