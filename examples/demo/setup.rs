@@ -3,7 +3,7 @@
 use std::{env, fmt, path::Path, time::Duration};
 
 use tokenkeep::{
-    Action, Env, KeyRing, OAuth, Registration,
+    Action, Env, KeyRing, OAuth, Registration, providers,
     store::{DynTokenStore, StoreError},
 };
 
@@ -73,8 +73,20 @@ pub(crate) fn clients_of_environment() -> Vec<Registration> {
         .split(',')
         .map(str::trim)
         .filter(|name| !name.is_empty())
-        .map(Registration::new)
+        .map(|name| client_named(name, |variable| env::var_os(variable).is_some()))
         .collect()
+}
+
+/// A name that is a preset's is that preset, unless the settings say where else the provider is; they win over the rest of it.
+fn client_named(name: &str, is_set: impl Fn(&str) -> bool) -> Registration {
+    let prefix = name.to_ascii_uppercase();
+    let any_of = |keys: &[&str]| keys.iter().any(|key| is_set(&format!("{prefix}_{key}")));
+    let elsewhere = any_of(&["AUTHORIZE_URL", "ACCESS_TOKEN_URL", "REQUEST_TOKEN_URL"])
+        || (!providers::needs_issuer(name) && any_of(&["ISSUER", "SERVER_METADATA_URL"]));
+    match providers::by_name(name) {
+        Some(preset) if !elsewhere => preset.overwrite(),
+        _ => Registration::new(name),
+    }
 }
 
 /// The key ring of the environment, if there is one.
@@ -127,5 +139,60 @@ impl From<tokenkeep::Error> for Failure {
             Action::Configure => Self::configuration(error.to_string()),
             _ => Self::other(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenkeep::{MemoryStore, Settings};
+
+    use super::client_named;
+
+    /// Where a browser is sent to log in at a client of that name, with these settings.
+    async fn endpoint_of(
+        name: &str,
+        settings: &[(&str, &str)],
+    ) -> Result<String, tokenkeep::Error> {
+        let client = client_named(name, |variable| {
+            settings.iter().any(|(other, _)| *other == variable)
+        });
+        let oauth = tokenkeep::OAuth::builder()
+            .store(MemoryStore::new())
+            .base_url("https://app.example/")
+            .register(client)
+            .config(Settings::from_iter(settings.iter().copied()))
+            .build()?;
+        let redirect = oauth
+            .client(name)?
+            .authorize_redirect("https://app.example/callback");
+        let mut url = redirect.await?.url;
+        let scope = url.query_pairs().find(|(name, _)| name == "scope");
+        let scope = scope.map_or_else(String::new, |(_, scope)| scope.into_owned());
+        url.set_query(None);
+        Ok(format!("{url} {scope}"))
+    }
+
+    #[tokio::test]
+    async fn id_and_secret_are_enough_for_a_client_that_is_a_preset() {
+        let id = ("GITHUB_CLIENT_ID", "id");
+        let secret = ("GITHUB_CLIENT_SECRET", "secret");
+        let preset = "https://github.com/login/oauth/authorize";
+        let found = endpoint_of("github", &[id, secret]).await.unwrap();
+        assert_eq!(found, format!("{preset} read:user user:email"));
+        // The settings win.
+        let scope = ("GITHUB_CLIENT_KWARGS", r#"{"scope": "repo"}"#);
+        let found = endpoint_of("github", &[id, secret, scope]).await.unwrap();
+        assert_eq!(found, format!("{preset} repo"));
+        let elsewhere = [
+            id,
+            ("GITHUB_AUTHORIZE_URL", "https://git.example.com/authorize"),
+            ("GITHUB_ACCESS_TOKEN_URL", "https://git.example.com/token"),
+        ];
+        let found = endpoint_of("github", &elsewhere).await.unwrap();
+        assert_eq!(found, "https://git.example.com/authorize ");
+        // A name that is none's needs its endpoints.
+        endpoint_of("nobody", &[("NOBODY_CLIENT_ID", "id")])
+            .await
+            .unwrap_err();
     }
 }

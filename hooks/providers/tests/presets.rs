@@ -7,12 +7,16 @@
     reason = "a test fails by them"
 )]
 
+#[path = "presets/apple.rs"]
+mod apple;
 #[path = "presets/fixture.rs"]
 mod fixture;
 #[path = "presets/pages.rs"]
 mod pages;
 #[path = "presets/peer.rs"]
 mod peer;
+#[path = "presets/seams.rs"]
+mod seams;
 #[path = "presets/world.rs"]
 mod world;
 

@@ -36,6 +36,8 @@ pub(crate) enum Part {
     Login,
     /// Integration tests of refreshes.
     Refresh,
+    /// Tests of the presets.
+    Providers,
 }
 
 impl Part {
@@ -44,6 +46,7 @@ impl Part {
         match self {
             Self::Openid => &["-p", "tokenkeep-core", "--lib", "openid::"],
             Self::Client => &["-p", "tokenkeep-core", "--lib", "client::"],
+            Self::Providers => &["-p", "tokenkeep-providers", "--tests"],
             Self::Refresh => &[
                 "-p",
                 "tokenkeep-it",

@@ -33,6 +33,12 @@ pub(crate) const GROUPS: &[Group] = &[
     HINT,
     SESSION,
     LOGOUT,
+    QUIRKS,
+    PARTS,
+    HOOKED_REQUEST,
+    PROFILE,
+    PROVIDER_ANSWER,
+    APPLE,
 ];
 
 /// The ID token: OpenID Connect Core section 3.1.3.7 and RFC 8725.
@@ -996,5 +1002,117 @@ const LIFE: Group = Group {
         "a token that is over at once",
         "            .filter(|life| !life.is_zero());",
         "            .filter(|_| true);",
+    )],
+};
+
+/// What a registration may say of a provider's own ways.
+const QUIRKS: Group = Group {
+    file: "core/src/client/registration/quirks.rs",
+    part: Part::Providers,
+    checks: &[
+        (
+            "a part of the userinfo at a foreign origin",
+            "if !of_endpoint(url) && !client.may_be_sent_to(url) {",
+            "if false {",
+        ),
+        (
+            "a part beside signed userinfo",
+            "if !client.userinfo_parts.is_empty() && client.userinfo_algorithm.is_some() {",
+            "if false {",
+        ),
+        (
+            "a user told by what a browser brings",
+            "if client.profile_parameter.is_some() && !client.is_openid() {",
+            "if false {",
+        ),
+        (
+            "parts of the userinfo without end",
+            "if parts.len() > MAX_PARTS {",
+            "if false {",
+        ),
+    ],
+};
+
+/// What is said about the user beside the userinfo endpoint.
+const PARTS: Group = Group {
+    file: "core/src/client/userinfo.rs",
+    part: Part::Providers,
+    checks: &[
+        (
+            "a profile that pretends to be its own part",
+            "            members.remove(name);\n",
+            "",
+        ),
+        (
+            "parts that take their time",
+            "() = state.http.clock.sleep(state.http.timeout) => {",
+            "() = std::future::pending::<()>() => {",
+        ),
+        (
+            "an address that the browser calls verified",
+            "            members.remove(vouched);\n",
+            "            let _ = vouched;\n",
+        ),
+        (
+            "another user than the ID token's, by the browser",
+            "        members.insert(\"sub\".to_owned(), subject.into());\n",
+            "",
+        ),
+    ],
+};
+
+/// What hooks do to a request that carries a token.
+const HOOKED_REQUEST: Group = Group {
+    file: "core/src/client/api.rs",
+    part: Part::Providers,
+    checks: &[(
+        "a userinfo request that a hook sends elsewhere",
+        "if request.url().origin() != endpoint {",
+        "if false {",
+    )],
+};
+
+/// Profiles as standard claims.
+const PROFILE: Group = Group {
+    file: "hooks/providers/src/profile.rs",
+    part: Part::Providers,
+    checks: &[
+        (
+            "a profile of nobody",
+            "if !claims.0.contains_key(\"sub\") {",
+            "if false {",
+        ),
+        (
+            "a member that has the name of a claim by chance",
+            "            members.retain(|name, _| !STANDARD.contains(&name.as_str()));\n",
+            "",
+        ),
+        (
+            "an id that may have lost digits",
+            "if number.is_u64() || number.is_i64() =>",
+            "if !number.to_string().is_empty() =>",
+        ),
+    ],
+};
+
+/// Answers of token endpoints, mended.
+const PROVIDER_ANSWER: Group = Group {
+    file: "hooks/providers/src/answer.rs",
+    part: Part::Providers,
+    checks: &[(
+        "a doubled member that mending would hide",
+        "if members.insert(name, value).is_some() {",
+        "if members.insert(name, value).is_some() && false {",
+    )],
+};
+
+/// Apple's client secret.
+const APPLE: Group = Group {
+    file: "hooks/providers/src/presets/apple.rs",
+    part: Part::Providers,
+    checks: &[(
+        "a key that Apple would refuse",
+        "key_id.filter(|_| algorithm == \"ES256\")",
+        "key_id",
     )],
 };

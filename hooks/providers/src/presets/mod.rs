@@ -129,6 +129,12 @@ pub fn by_name(name: &str) -> Option<Registration> {
     })
 }
 
+/// Does the preset of that name get its issuer from the settings?
+#[must_use]
+pub fn needs_issuer(name: &str) -> bool {
+    matches!(name, "auth0" | "keycloak" | "okta" | "zitadel")
+}
+
 /// The issuer at a domain, or the address that was given in its place, without a slash at the end.
 fn issuer_of(domain: &str) -> String {
     let domain = domain.trim_end_matches('/');

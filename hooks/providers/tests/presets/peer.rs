@@ -10,7 +10,10 @@ use std::{
 use async_trait::async_trait;
 use axum::{
     body::{Bytes, to_bytes},
-    http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
+    http::{
+        HeaderMap, Method, StatusCode,
+        header::{CONTENT_TYPE, USER_AGENT},
+    },
     response::{IntoResponse, Response},
 };
 use reqwest::Url;
@@ -72,7 +75,8 @@ impl Seen {
 
 #[derive(Debug, Default)]
 struct State {
-    replies: HashMap<(Method, String), Reply>,
+    /// None: the request hangs.
+    replies: HashMap<(Method, String), Option<Reply>>,
     seen: Vec<Seen>,
 }
 
@@ -104,7 +108,35 @@ impl Peer {
     /// From now on this address, with its query, is answered so.
     pub(crate) fn answers(&self, method: &str, url: &str, reply: Reply) {
         let key = (method.parse().unwrap(), url.to_owned());
-        self.state.lock().unwrap().replies.insert(key, reply);
+        self.state.lock().unwrap().replies.insert(key, Some(reply));
+    }
+
+    /// From now on nothing is there.
+    pub(crate) fn forgets(&self, method: &str, url: &str) {
+        let key = (method.parse().unwrap(), url.to_owned());
+        self.state.lock().unwrap().replies.remove(&key);
+    }
+
+    /// From now on this address answers nobody.
+    pub(crate) fn hangs(&self, method: &str, url: &str) {
+        let key = (method.parse().unwrap(), url.to_owned());
+        self.state.lock().unwrap().replies.insert(key, None);
+    }
+
+    /// A server that notes who asks.
+    pub(crate) async fn agents() -> (SocketAddr, Arc<Mutex<Vec<String>>>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let agents = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&agents);
+        let app = axum::Router::new().fallback(async move |headers: HeaderMap| {
+            let agent = headers
+                .get(USER_AGENT)
+                .map(|agent| agent.to_str().unwrap().to_owned());
+            notes.lock().unwrap().push(agent.unwrap_or_default());
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (address, agents)
     }
 
     /// The requests to an address, without its query.
@@ -128,23 +160,23 @@ async fn answer(state: Arc<Mutex<State>>, request: axum::extract::Request) -> Re
     let (head, body) = request.into_parts();
     let body: Bytes = to_bytes(body, 1 << 20).await.unwrap();
     let asked = head.headers[ASKED].to_str().unwrap().to_owned();
-    let mut state = state.lock().unwrap();
-    state.seen.push(Seen {
-        method: head.method.clone(),
-        url: asked.parse().unwrap(),
-        headers: head.headers,
-        body: body.to_vec(),
-    });
-    match state.replies.get(&(head.method, asked)) {
-        Some(reply) => {
+    let key = (head.method.clone(), asked.clone());
+    let reply = {
+        let mut state = state.lock().unwrap();
+        state.seen.push(Seen {
+            method: head.method,
+            url: asked.parse().unwrap(),
+            headers: head.headers,
+            body: body.to_vec(),
+        });
+        state.replies.get(&key).cloned()
+    };
+    match reply {
+        Some(Some(reply)) => {
             let status = StatusCode::from_u16(reply.status).unwrap();
-            (
-                status,
-                [(CONTENT_TYPE, reply.media.clone())],
-                reply.body.clone(),
-            )
-                .into_response()
+            (status, [(CONTENT_TYPE, reply.media)], reply.body).into_response()
         }
+        Some(None) => std::future::pending().await,
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

@@ -13,8 +13,8 @@ use base64::{
 };
 use serde_json::{Value, json};
 use tokenkeep_core::{
-    BrowserCookies, CallbackParams, Client, Clock, Grant, Login, OAuth, Redirect, Registration,
-    Result, SystemClock,
+    BrowserCookies, CallbackParams, Client, Clock, Cookie, Grant, Login, OAuth, OAuthBuilder,
+    Redirect, Registration, Result, SystemClock,
 };
 use tokenkeep_memory::MemoryStore;
 use url::{Url, form_urlencoded};
@@ -42,15 +42,22 @@ impl World {
     }
 
     pub(crate) async fn with(name: &str, registration: Registration) -> Self {
+        Self::built(name, registration, |builder| builder).await
+    }
+
+    pub(crate) async fn built(
+        name: &str,
+        registration: Registration,
+        more: impl FnOnce(OAuthBuilder) -> OAuthBuilder,
+    ) -> Self {
         let fixture = Fixture::of(name);
         let peer = Peer::start().await;
-        let oauth = OAuth::builder()
+        let builder = OAuth::builder()
             .store(MemoryStore::new())
             .base_url("https://app.example/")
             .transport(peer.clone())
-            .register(registration)
-            .build()
-            .unwrap();
+            .register(registration);
+        let oauth = more(builder).build().unwrap();
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let world = Self {
             name: name.to_owned(),
@@ -84,8 +91,7 @@ impl World {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let name = self.oauth.client_names()[0].clone();
-        self.oauth.client(&name).unwrap()
+        self.oauth.client(&self.name).unwrap()
     }
 
     pub(crate) fn callback(&self) -> String {
@@ -139,26 +145,32 @@ impl World {
         redirect: &Redirect,
         with: &[(&str, &str)],
     ) -> Result<Login> {
-        let asked = query(&redirect.url);
+        self.come_back_to(&self.client(), redirect, with).await
+    }
+
+    async fn come_back_to(
+        &self,
+        client: &Client,
+        redirect: &Redirect,
+        with: &[(&str, &str)],
+    ) -> Result<Login> {
+        let params = CallbackParams::parse(self.answer_to(redirect, with)).unwrap();
+        let cookies = cookies(&redirect.cookies);
+        let redirect_uri = self.callback();
+        let returned = client.authorize_access_token(&params, &cookies, Some(&redirect_uri));
+        returned.await.login
+    }
+
+    /// What the browser brings, encoded.
+    pub(crate) fn answer_to(&self, redirect: &Redirect, with: &[(&str, &str)]) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
+        let asked = query(&redirect.url);
         form.append_pair("state", &asked["state"])
             .extend_pairs(with);
         for (name, value) in &self.fixture.posted {
             form.append_pair(name, &value.to_string());
         }
-        let params = CallbackParams::parse(form.finish()).unwrap();
-        let cookies: Vec<_> = redirect.cookies.iter().collect();
-        let cookies = cookies
-            .iter()
-            .map(|cookie| format!("{}={}", cookie.name, cookie.value.expose()))
-            .collect::<Vec<_>>()
-            .join("; ");
-        let cookies = BrowserCookies::parse([cookies.as_str()]);
-        let returned = self
-            .client()
-            .authorize_access_token(&params, &cookies, Some(&self.callback()))
-            .await;
-        returned.login
+        form.finish()
     }
 
     /// A whole login, as far as it is not kept.
@@ -171,6 +183,21 @@ impl World {
         (redirect, login)
     }
 
+    /// The grant of a login that is kept, of another client of the same provider.
+    pub(crate) async fn grant_of(&self, client: &str) -> Grant {
+        let client = self.oauth.client(client).unwrap();
+        let redirect = client.authorize_redirect(self.callback()).await.unwrap();
+        self.answer_with("POST", &self.fixture.token, None);
+        let login = self
+            .come_back_to(&client, &redirect, &[("code", CODE)])
+            .await;
+        self.oauth
+            .keep_login(&login.unwrap(), "the-user", None)
+            .await
+            .unwrap();
+        client.owner("the-user")
+    }
+
     /// The grant of a login that is kept.
     pub(crate) async fn grant(&self) -> Grant {
         let (_, login) = self.login().await;
@@ -181,6 +208,13 @@ impl World {
             .unwrap();
         self.client().owner("the-user")
     }
+}
+
+/// What a browser sends that was given these cookies.
+pub(crate) fn cookies(set: &[Cookie]) -> BrowserCookies {
+    let pair = |cookie: &Cookie| format!("{}={}", cookie.name, cookie.value.expose());
+    let header: Vec<_> = set.iter().map(pair).collect();
+    BrowserCookies::parse([header.join("; ").as_str()])
 }
 
 /// A query's parameters, each once.
