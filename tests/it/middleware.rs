@@ -122,6 +122,8 @@ async fn any_client_sends_a_kept_token_and_has_it_renewed_once() {
         let body = reqwest::Body::wrap_stream(pieces);
         let post = http.post(world.provider.api_base_url() + "echo").body(body);
         refused(post.send().await, ErrorCode::TokenRejected);
+        // Renewing by force pauses after that.
+        world.advance(std::time::Duration::from_secs(31));
         assert_eq!(subject(http.get(&me).send().await).await, "alice");
     }
 }
@@ -141,10 +143,7 @@ async fn what_an_api_misses_and_a_grant_that_ended_are_typed_errors() {
         ours.provider().unwrap().required,
         [("scope".to_owned(), "invoices".to_owned())]
     );
-    assert!(
-        ours.connect_url()
-            .is_some_and(|url| url.contains("/connect/op"))
-    );
+    assert!(matches!(ours.action(), tokenkeep::Action::Login { .. }));
     refused(
         http.get(url("step-up")).send().await,
         ErrorCode::StepUpRequired,
@@ -167,7 +166,14 @@ async fn no_address_leads_a_token_elsewhere() {
             let Ok(request) = http.get(*url).build() else {
                 continue;
             };
-            refused(http.execute(request).await, ErrorCode::ForeignOrigin);
+            // reqwest makes a header of a user in an address, and a request brings no header of its own.
+            let code = match request.headers().contains_key("authorization") {
+                true if request.url().host_str() == Some("api.example") => {
+                    ErrorCode::InvalidParameter
+                }
+                _ => ErrorCode::ForeignOrigin,
+            };
+            refused(http.execute(request).await, code);
             tried += 1;
         }
         assert!(replies.requests().is_empty(), "{replies:?}");

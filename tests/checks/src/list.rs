@@ -36,6 +36,8 @@ pub(crate) enum Part {
     Login,
     /// Integration tests of refreshes.
     Refresh,
+    /// Integration tests of API calls.
+    Calls,
 }
 
 impl Part {
@@ -51,6 +53,16 @@ impl Part {
                 "it",
                 "--",
                 "refresh::identity",
+            ],
+            Self::Calls => &[
+                "-p",
+                "tokenkeep-it",
+                "--test",
+                "it",
+                "--",
+                "calls",
+                "middleware",
+                "origins",
             ],
             Self::Login => &[
                 "-p",

@@ -168,13 +168,14 @@ async fn a_token_of_another_type_is_never_sent_as_a_bearer_token() {
 
 /// The provider's answer decides what a token is, also where nobody asked for anything but a bearer token.
 #[tokio::test]
-async fn an_answer_with_another_type_of_token_is_kept_and_not_sent() {
+async fn an_answer_with_another_type_of_token_is_refused() {
     let answer = json!({"access_token": "the-token", "token_type": "DPoP", "expires_in": 3600});
     let replies = answers().on("POST", "/token", Reply::json(answer));
     let oauth = builder(&replies, |_| registration()).build().unwrap();
     let app = oauth.client(CLIENT).unwrap().app();
-    let error = refused(app.get("files").await, ErrorCode::Unsupported);
-    assert!(error.message().contains("DPoP"), "{error}");
-    assert_eq!(only(&replies).url.path(), "/token");
-    assert_eq!(app.token().await.unwrap().credential().token_type(), "DPoP");
+    let error = refused(app.get("files").await, ErrorCode::ProviderError);
+    assert!(error.message().contains("token type"), "{error}");
+    assert!(!format!("{error:?}").contains("the-token"));
+    let requests = replies.requests();
+    assert!(requests.iter().all(|sent| sent.url.path() == "/token"));
 }
