@@ -89,7 +89,31 @@
 //! ```
 //!
 //! A path is relative to the client's `api_base_url`. A token is sent to that origin and to those that the registration
-//! allows, and to no other, whatever an API redirects to. A 401 renews the token once and repeats the request.
+//! allows, and to no other, whatever an API redirects to. A 401 renews the token once and repeats the request. Bodies are
+//! streamed, both ways; one that was streamed up cannot be sent again by us, and the error says that the token is renewed.
+//!
+//! Whose token it is, is said by [`Client::owner`] and [`Client::app`], by [`ApiRequest::token`] for one of your own,
+//! [`ApiRequest::withhold_token`] for none, or, for all that runs within it, by [`as_owner`]:
+//!
+//! ```no_run
+//! # async fn call(oauth: tokenkeep::OAuth) -> tokenkeep::Result<()> {
+//! use tokenkeep::{ErrorCode, as_owner};
+//!
+//! let files = as_owner("42", async { oauth.client("example")?.get("files").await }).await;
+//! match files {
+//!     // The API wants more than the token is for: a login that asks for it.
+//!     Err(error) if error.code() == ErrorCode::InsufficientScope => {
+//!         let redirect = oauth.client("example")?.authorize().required_by(&error).connect("42").await?;
+//!         # let _ = redirect;
+//!     }
+//!     files => assert!(files?.status().is_success()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With the feature `middleware`, any reqwest-middleware client sends kept tokens by the same rules; a request that was built
+//! elsewhere goes through [`Grant::execute`].
 //!
 //! # Hearing of changes
 //!

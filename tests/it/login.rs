@@ -10,7 +10,7 @@ mod flow_cookies;
 mod id_token;
 mod keys;
 mod metadata;
-mod origins;
+pub(crate) mod origins;
 mod raw;
 mod registry;
 mod requests;

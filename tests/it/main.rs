@@ -6,6 +6,7 @@
     reason = "a test fails by them"
 )]
 
+mod calls;
 mod codes;
 mod dice;
 mod elsewhere;
@@ -18,6 +19,7 @@ mod kit;
 mod living;
 mod login;
 mod logout;
+mod middleware;
 mod promises;
 mod refresh;
 mod routes;

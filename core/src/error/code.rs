@@ -104,7 +104,7 @@ codes! {
     OwnerRefused "owner_refused" 403 "The application refused the login"
         "Your own owner mapping or `before_login_kept` hook said no: its reason is the error's source.",
     OwnerMissing "owner_missing" 500 "A call without a token: nobody said whose it is"
-        "Say whose token it is: `client.owner(…)`, `user.grant(…)`, `client.app()`, or a token of your own with `client.request_with(…)`.",
+        "Say whose token it is: `client.owner(…)`, `user.grant(…)`, `client.app()`, a current owner by `as_owner(…)`, or a token of your own by `.token(…)` of the request.",
     UserChanged "user_changed" 409 "Another user is signed in by now"
         "Let the user begin to connect the account anew, signed in as the one who is meant.",
     NotSignedIn "not_signed_in" 401 "There is no valid session"
@@ -116,9 +116,9 @@ codes! {
     TokenRejected "token_rejected" 401 "The API refuses the token, and a refresh did not help"
         "Check that the API is for tokens of this client and audience; otherwise send the user to log in again.",
     InsufficientScope "insufficient_scope" 403 "The API wants a scope that the token lacks (RFC 6750)"
-        "Send the user to log in again with the scope that the error names.",
+        "Send the user to log in again with the scope that the error names: `authorize_redirect(…).required_by(&error)`.",
     StepUpRequired "step_up_required" 401 "The API wants a stronger or fresher authentication (RFC 9470)"
-        "Send the user to log in again with the `acr_values` or `max_age` that the error names.",
+        "Send the user to log in again with the `acr_values` or `max_age` that the error names: `authorize_redirect(…).required_by(&error)`.",
     ForeignOrigin "foreign_origin" 400 "An address outside the client's allowed origins; no token is sent there"
         "Name a path below `api_base_url`, or allow the origin with `allow_origin(…)` if it may see this client's tokens.",
     RequestFailed "request_failed" 502 "An API could not be reached"

@@ -38,6 +38,8 @@ pub(crate) enum Part {
     Refresh,
     /// Tests of the presets.
     Providers,
+    /// Integration tests of API calls.
+    Calls,
 }
 
 impl Part {
@@ -54,6 +56,16 @@ impl Part {
                 "it",
                 "--",
                 "refresh::identity",
+            ],
+            Self::Calls => &[
+                "-p",
+                "tokenkeep-it",
+                "--test",
+                "it",
+                "--",
+                "calls",
+                "middleware",
+                "origins",
             ],
             Self::Login => &[
                 "-p",

@@ -39,6 +39,9 @@ pub(crate) const GROUPS: &[Group] = &[
     PROFILE,
     PROVIDER_ANSWER,
     APPLE,
+    CALLS,
+    PLACES,
+    BELOW,
 ];
 
 /// The ID token: OpenID Connect Core section 3.1.3.7 and RFC 8725.
@@ -1063,7 +1066,7 @@ const PARTS: Group = Group {
 
 /// What hooks do to a request that carries a token.
 const HOOKED_REQUEST: Group = Group {
-    file: "core/src/client/api.rs",
+    file: "core/src/client/api/call.rs",
     part: Part::Providers,
     checks: &[(
         "a userinfo request that a hook sends elsewhere",
@@ -1114,5 +1117,72 @@ const APPLE: Group = Group {
         "a key that Apple would refuse",
         "key_id.filter(|_| algorithm == \"ES256\")",
         "key_id",
+    )],
+};
+
+/// Where an API call goes, and what is sent again.
+const CALLS: Group = Group {
+    file: "core/src/client/api/call.rs",
+    part: Part::Calls,
+    checks: &[
+        (
+            "a redirect of the API elsewhere",
+            "            url::check_allowed(&self.state.resolved, &to, \"the API redirects to\")?;\n",
+            "",
+        ),
+        (
+            "a hook that sends a token elsewhere",
+            "                url::check_allowed(client, request.url(), \"a hook sends the request to\")?;\n",
+            "                let _ = client;\n",
+        ),
+        (
+            "an answer of elsewhere, by a client that follows redirects",
+            "if !self.is_endpoint && response.url().as_str() != WITHOUT_URL {",
+            "if false {",
+        ),
+        (
+            "a token in body or query, by a client that follows redirects",
+            "if placement != Placement::Header && self.transport.follows_redirects() {",
+            "if false {",
+        ),
+        (
+            "a refresh for each stream that an API refuses",
+            "            keeper.forced_helped(key, false);\n            return",
+            "            return",
+        ),
+    ],
+};
+
+/// Which tokens are sent, and where they stand.
+const PLACES: Group = Group {
+    file: "core/src/client/api/place.rs",
+    part: Part::Calls,
+    checks: &[
+        (
+            "a token in an address twice",
+            "            .filter(|(name, _)| name != ACCESS_TOKEN)\n",
+            "",
+        ),
+        (
+            "a token in a form twice",
+            "!pair.is_empty() && !is_token(pair)",
+            "!pair.is_empty() && (true || is_token(pair))",
+        ),
+        (
+            "a token of another type sent as a bearer token",
+            "            Credential::Bearer => Some(bearer_header(token)?),\n            _ => None,",
+            "            _ => Some(bearer_header(token)?),",
+        ),
+    ],
+};
+
+/// What a client below tells of a request.
+const BELOW: Group = Group {
+    file: "hooks/middleware/src/lib.rs",
+    part: Part::Calls,
+    checks: &[(
+        "an address with a token in an error",
+        "state.failure = Some(error.without_url());",
+        "state.failure = Some(error);",
     )],
 };

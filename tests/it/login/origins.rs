@@ -10,7 +10,7 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 use crate::world::{CLIENT, World, alice, refused, soon};
 
 /// Addresses of others, or that some reader takes for one.
-const FOREIGN: &[&str] = &[
+pub(crate) const FOREIGN: &[&str] = &[
     // Without a scheme: RFC 3986 section 4.2, and what browsers make of it.
     "//evil.example/x",
     "///evil.example/x",
@@ -78,7 +78,7 @@ const FOREIGN: &[&str] = &[
 ];
 
 /// The own API, spelled in other ways.
-const OWN: &[&str] = &[
+pub(crate) const OWN: &[&str] = &[
     "HTTPS://API.EXAMPLE/v1/me",
     "https://api.example:443/v1/me",
     "https://api.example:0443/v1/me",
@@ -89,7 +89,7 @@ const OWN: &[&str] = &[
 ];
 
 /// What no address is.
-const UNREADABLE: &[&str] = &[
+pub(crate) const UNREADABLE: &[&str] = &[
     "https://",
     "https://api.example%40evil.example/",
     "https://api.example:99999/",
