@@ -396,8 +396,8 @@ const HTTP_NAMES: Group = Group {
     part: NETWORK,
     checks: &[(
         "http to what is no loopback",
-        "    if is_secure(url) {\n        return Ok(());",
-        "    if is_secure(url) || url.scheme() == \"http\" {\n        return Ok(());",
+        "        \"http\" => is_loopback(url),\n",
+        "        \"http\" => url.has_host(),\n",
     )],
 };
 
