@@ -430,8 +430,8 @@ const LOADER: Group = Group {
     checks: &[
         (
             "one fetch for all who wait",
-            "        if let Some(flight) = state.in_flight() {\n            return (flight, false);\n        }\n",
-            "",
+            "        if let Some(flight) = state.in_flight() {\n            return (flight, false);",
+            "        if let Some(flight) = state.in_flight().filter(|_| state.current.is_some()) {\n            return (flight, false);",
         ),
         (
             "a document that is too old to be fresh",

@@ -190,7 +190,11 @@ async fn the_snippets_run() {
 #[tokio::test]
 async fn the_snippets_of_a_login_run_in_their_order() {
     let world = World::new().await;
-    let oauth = world.builder().hook(snippets::Fix).build().unwrap();
+    // An API in which every path is there.
+    let everything = format!("{}echo/", world.provider.api_base_url());
+    let registration = world.registration().api_base_url(everything);
+    let builder = world.bare(&world.store).register(registration);
+    let oauth = builder.hook(snippets::Fix).build().unwrap();
     let client = oauth.client(CLIENT).unwrap();
     let (send, mut heard) = tokio::sync::mpsc::channel(9);
     snippets::listen(&oauth, send).unwrap();

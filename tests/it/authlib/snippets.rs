@@ -117,10 +117,7 @@ pub(super) async fn come_back(
         .await;
     let login = returned.login?; // the cookie `returned.removal` goes with every answer
 
-    let email = login.claims.as_ref().and_then(IdTokenClaims::email);
-    let tenant = &login.flow_data["tenant"];
-    println!("{email:?} of {tenant} wants to go to {:?}", login.return_to);
-
+    // `login.claims`, `login.userinfo`, `login.return_to` and `login.flow_data` are there now.
     let owner = login.default_owner()?; // or your own user's id
     oauth.keep_login(&login, &owner, None).await // its cookies are the session
 }
@@ -179,12 +176,12 @@ pub(super) fn strict() -> Registration {
 
 pub(super) async fn call(client: Client, token: &Token) -> Result<u16> {
     let grant = client.owner("alice"); // in a handler: user.grant("op")?
-    let answer = grant.get("echo").query([("page", "2")]).await?;
+    let answer = grant.get("files").query([("page", "2")]).await?;
     let page: Value = answer.json().await.unwrap_or_default();
-    grant.post("echo").json(json!({ "after": page })).await?;
+    grant.post("files").json(json!({ "after": page })).await?;
 
-    client.get("echo").withhold_token().await?; // without any token
-    let own = client.request_with(token, Method::GET, "echo");
+    client.get("status").withhold_token().await?; // without any token
+    let own = client.request_with(token, Method::GET, "files");
     Ok(own.await?.status().as_u16())
 }
 
@@ -230,7 +227,7 @@ pub(super) fn logged_out(client: Client, query: &str, cookies: BrowserCookies) -
 }
 
 pub(super) async fn answer(grant: Grant) -> String {
-    match grant.get("echo").await {
+    match grant.get("files").await {
         Ok(answer) => format!("the API says {}", answer.status()),
         Err(error) => match error.action() {
             Action::Login { connect_url } => format!("log in again: {connect_url:?}"),
@@ -243,7 +240,7 @@ pub(super) async fn answer(grant: Grant) -> String {
 
 pub(super) async fn machine(oauth: OAuth) -> Result<u16> {
     let app = oauth.client("op")?.app().scopes(["invoices"]);
-    let answer = app.get("echo").await?; // got, kept and renewed once for the whole fleet
+    let answer = app.get("invoices").await?; // got, kept and renewed once for the whole fleet
     Ok(answer.status().as_u16())
 }
 
