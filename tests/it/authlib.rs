@@ -2,6 +2,7 @@
 //! `docs/authlib-openid.md` and `docs/authlib-weak-points.md`.
 
 mod errors;
+mod flows;
 mod guide;
 mod notes;
 mod snippets;
