@@ -16,6 +16,16 @@ const CROWD: Part = Part::Only(&[
 ]);
 /// Integration tests of answers that are late or none.
 const ANSWERS: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "login::answers"]);
+/// Integration tests of the application's own tokens, and of refreshes one after the other.
+const APP: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "refresh::app"]);
+const FORCED: Part = Part::Only(&[
+    "-p",
+    "tokenkeep-it",
+    "--test",
+    "it",
+    "--",
+    "refresh::crowd::forced",
+]);
 /// Integration tests of tokens that the application keeps.
 const CLOSURES: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "elsewhere"]);
 /// Integration tests that search what is said, and what is kept, for secrets.
@@ -70,6 +80,14 @@ pub(crate) const GROUPS: &[Group] = &[
     REGISTRY,
     UNKNOWN,
     NO_END_SESSION,
+    SAME_NAME,
+    SAME_SITE,
+    TRANSPORT,
+    RESOLVE_URI,
+    NO_CODE,
+    RESOURCE,
+    STEP_UP,
+    RENEWED,
 ];
 
 /// Where a login begins.
@@ -655,5 +673,100 @@ const NO_END_SESSION: Group = Group {
         "an end-session endpoint that is missing",
         "            return Ok(None);\n",
         "            return Err(Error::new(\n                ErrorCode::InvalidMetadata,\n                Phase::Logout,\n                \"there is none\",\n            ));\n",
+    )],
+};
+
+/// Keys that were replaced under their name.
+const SAME_NAME: Group = Group {
+    file: "core/src/openid/signed.rs",
+    part: Part::Login,
+    checks: &[(
+        "another key under the same name",
+        "                ErrorCode::MissingKey | ErrorCode::InvalidSignature\n            ) =>",
+        "                ErrorCode::MissingKey\n            ) =>",
+    )],
+};
+
+/// Which requests bring a login's cookie.
+const SAME_SITE: Group = Group {
+    file: "core/src/client/flow.rs",
+    part: Part::Client,
+    checks: &[(
+        "the cookie of an answer that another site posts",
+        "(ResponseMode::FormPost, true) => Some(SameSite::None),",
+        "(ResponseMode::FormPost, true) => Some(SameSite::Lax),",
+    )],
+};
+
+/// The application's own way to the network.
+const TRANSPORT: Group = Group {
+    file: "core/src/registry/builder.rs",
+    part: AUTHLIB,
+    checks: &[(
+        "a transport of one's own",
+        "let transport = self.transport.unwrap_or_else(|| Arc::new(real));",
+        "drop(self.transport);\n        let transport: Arc<dyn Transport> = Arc::new(real);",
+    )],
+};
+
+/// The one redirect URI.
+const RESOLVE_URI: Group = Group {
+    file: "core/src/client/registration/resolve.rs",
+    part: AUTHLIB,
+    checks: &[(
+        "the redirect URI of the registration",
+        "redirect_uri: win!(r.redirect_uri, k.redirect_uri),",
+        "redirect_uri: win!(r.redirect_uri, k.redirect_uri).filter(|_| overwrite),",
+    )],
+};
+
+/// An answer without a code.
+const NO_CODE: Group = Group {
+    file: "core/src/client/callback.rs",
+    part: AUTHLIB,
+    checks: &[(
+        "a code that is missing",
+        "(None, None) => Err(missing(\"code\")),",
+        "(None, None) => Ok(Code(params.state()?.clone())),",
+    )],
+};
+
+/// Tokens for a resource.
+const RESOURCE: Group = Group {
+    file: "core/src/client/grant.rs",
+    part: APP,
+    checks: &[(
+        "a token for a resource of its own",
+        "resources.push(resource.into());",
+        "resources.truncate(0);\n        let _ = resource.into();",
+    )],
+};
+
+/// What an API asks for.
+const STEP_UP: Group = Group {
+    file: "core/src/client/api.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a step-up that an API asks for",
+            "Some(\"insufficient_user_authentication\") => (",
+            "Some(\"-\") => (",
+        ),
+        (
+            "a refusal of what cannot be sent again",
+            "        else {\n            return self.refused(response, &challenge);\n        };\n        if !challenge",
+            "        else {\n            return Ok(response);\n        };\n        if !challenge",
+        ),
+    ],
+};
+
+/// What a refresh brings.
+const RENEWED: Group = Group {
+    file: "core/src/refresh/transition/attempt.rs",
+    part: FORCED,
+    checks: &[(
+        "the new refresh token in the place of the old one",
+        "        payload.refresh_token = Some(refresh_token.clone());",
+        "        payload.refresh_token.get_or_insert_with(|| refresh_token.clone());",
     )],
 };

@@ -19,11 +19,11 @@ use tokio_stream::StreamExt;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(super) const TABLES: &str = "
-    CREATE TABLE users (id INTEGER PRIMARY KEY, subject TEXT UNIQUE, email TEXT);
-    CREATE TABLE tokens (
+    CREATE TABLE IF NOT EXISTS users (id INTEGER PRIMARY KEY, subject TEXT UNIQUE, email TEXT);
+    CREATE TABLE IF NOT EXISTS tokens (
         user_id INTEGER, name TEXT, access_token TEXT, refresh_token TEXT, expires_at INTEGER,
         PRIMARY KEY (user_id, name));
-    CREATE TABLE audit (id INTEGER PRIMARY KEY, user_id INTEGER, what TEXT)";
+    CREATE TABLE IF NOT EXISTS audit (id INTEGER PRIMARY KEY, user_id INTEGER, what TEXT)";
 
 pub(super) async fn fetch_token(db: SqlitePool, key: TokenKey) -> Result<Option<Token>, BoxError> {
     let select = "SELECT access_token, refresh_token, expires_at FROM tokens
