@@ -156,6 +156,8 @@
 //! ```
 //!
 //! `docs/next-to-your-old-code.md` in the repository is the path from one to the next, beside programs that go on reading.
+//! `docs/coming-from-authlib.md` shows each snippet of Authlib's client next to its translation, and a Flask application line by
+//! line.
 //!
 //! # Logging out
 //!

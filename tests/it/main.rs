@@ -6,6 +6,7 @@
     reason = "a test fails by them"
 )]
 
+mod authlib;
 mod calls;
 mod codes;
 mod dice;

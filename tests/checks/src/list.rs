@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::tables::GROUPS;
+use crate::{tables, weak_points};
 
 /// A check in the source.
 #[derive(Clone, Copy)]
@@ -40,12 +40,15 @@ pub(crate) enum Part {
     Providers,
     /// Integration tests of API calls.
     Calls,
+    /// Those that these arguments name.
+    Only(&'static [&'static str]),
 }
 
 impl Part {
     /// For `cargo test`.
     pub(crate) fn arguments(self) -> &'static [&'static str] {
         match self {
+            Self::Only(arguments) => arguments,
             Self::Openid => &["-p", "tokenkeep-core", "--lib", "openid::"],
             Self::Client => &["-p", "tokenkeep-core", "--lib", "client::"],
             Self::Providers => &["-p", "tokenkeep-providers", "--tests"],
@@ -111,7 +114,8 @@ pub(crate) fn parts(checks: &[Check]) -> Vec<Part> {
 
 /// Every check.
 pub(crate) fn checks() -> impl Iterator<Item = Check> {
-    GROUPS.iter().flat_map(|group| {
+    let groups = tables::GROUPS.iter().chain(weak_points::GROUPS);
+    groups.flat_map(|group| {
         group.checks.iter().map(|&(name, text, instead)| Check {
             name,
             file: group.file,

@@ -8,7 +8,10 @@
 mod list;
 #[cfg(test)]
 mod page;
+#[cfg(test)]
+mod rows;
 mod tables;
+mod weak_points;
 mod work;
 
 use std::{env, process::ExitCode};

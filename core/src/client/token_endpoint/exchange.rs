@@ -18,7 +18,7 @@ use super::{
     verdict::{self, Refusal, Said},
 };
 use crate::{
-    Error, ErrorCode, Result, Secret,
+    Action, Error, ErrorCode, Result, Secret,
     http::{Answer, Failure, Sent},
     token::{Credential, TokenAnswer, TokenFailure, Verdict},
 };
@@ -281,7 +281,11 @@ impl Exchange<'_> {
                 Some(_) => None,
             };
             if let Some(what) = refused {
-                return Err(self.fail(Verdict::Ambiguous, Said::default(), what));
+                let TokenFailure { verdict, error } =
+                    self.fail(Verdict::Ambiguous, Said::default(), what);
+                // The same answer would come again.
+                let error = error.with_action(Action::Configure);
+                return Err(TokenFailure { verdict, error });
             }
         }
         Ok(answer)

@@ -1,0 +1,214 @@
+//! `docs/authlib-openid.md` and `docs/authlib-weak-points.md`: no row is missing, and each names a test that exists and what
+//! is taken out to see it fail.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
+
+use crate::{list::checks, work::project};
+
+/// A row that waits for a part of the project says so, and for which.
+const LATER: &str = "TODO-LATER (";
+/// What neither side has cannot be tested.
+const ABSENT: &str = "nothing to test";
+
+/// Rows that are numbered: section, letter, count.
+const NUMBERED: [(&str, char, usize); 6] = [
+    ("1.14", 'E', 18),
+    ("1.15", 'N', 2),
+    ("1.16", 'L', 5),
+    ("1.17", 'J', 5),
+    ("1.18", 'X', 18),
+    ("1.19", 'H', 7),
+];
+
+/// Rows that have names.
+const NAMED: [(&str, &[&str]); 5] = [
+    (
+        "1.20",
+        &[
+            "callback-denied",
+            "callback-denied-by-form",
+            "callback-server-error",
+            "callback-login-required",
+            "callback-invalid-scope",
+            "callback-issuer",
+            "state-unknown",
+            "state-expired",
+            "state-missing",
+            "code-missing",
+            "parameter-doubled",
+            "token-invalid-grant",
+            "token-invalid-client",
+            "token-html",
+            "token-404-json",
+            "token-no-access-token",
+            "token-type",
+            "token-no-type",
+            "token-503",
+            "token-network",
+            "refresh-invalid-grant",
+            "refresh-503",
+            "call-no-token",
+            "call-nobody",
+            "call-expired",
+            "call-token-type",
+            "call-foreign-origin",
+            "call-network",
+            "id-token-missing",
+            "id-token-key",
+            "id-token-signature",
+            "id-token-algorithm",
+            "id-token-claim",
+            "id-token-nonce",
+            "id-token-audience",
+            "id-token-issuer",
+            "id-token-expired",
+            "no-authorize-url",
+            "no-authorize-url-in-metadata",
+            "no-keys",
+            "no-userinfo",
+            "no-end-session",
+            "metadata-404",
+            "keys-503",
+            "userinfo-503",
+            "logout-state-missing",
+            "logout-state-unknown",
+            "before-init",
+            "unknown-client",
+            "insecure-transport",
+            "unknown-setting",
+            "update_token",
+            "token_expired",
+            "missing_token_type",
+            "missing_request_token",
+            "insecure_transport",
+            "missing_verifier",
+            "fetch_token_denied",
+        ],
+    ),
+    (
+        "1.21",
+        &[
+            "http",
+            "signal",
+            "update_token",
+            "no ID token",
+            "algorithms",
+            "redirect_uri",
+            "cleaning",
+            "lock",
+            "token on the request",
+            "fetch_token",
+            "POST callback",
+            "stream",
+        ],
+    ),
+    ("1.22", &["logging"]),
+    (
+        "1.23",
+        &[
+            "RFC 6749",
+            "RFC 6750",
+            "RFC 7009",
+            "RFC 7662",
+            "RFC 7523",
+            "RFC 7591",
+            "RFC 7636",
+            "RFC 8414",
+            "RFC 8628",
+            "RFC 8693",
+            "RFC 8707",
+            "RFC 9207",
+            "RFC 9470",
+            "absent",
+            "OpenID Connect",
+            "OAuth 1.0a",
+        ],
+    ),
+    (
+        "1.24",
+        &["metadata", "secure transport", "user names in URLs"],
+    ),
+];
+
+fn expected() -> BTreeSet<String> {
+    let numbered = NUMBERED.iter().flat_map(|&(section, letter, count)| {
+        (1..=count).map(move |number| format!("{section} {letter}{number}"))
+    });
+    let named = NAMED
+        .iter()
+        .flat_map(|(section, names)| names.iter().map(move |name| format!("{section} {name}")));
+    let weak_points = (1..=74).map(|number| format!("W{number}"));
+    numbered.chain(named).chain(weak_points).collect()
+}
+
+/// The cells of each row of the pages, by the first cell.
+fn rows() -> BTreeMap<String, Vec<String>> {
+    let mut rows = BTreeMap::new();
+    for page in ["authlib-openid.md", "authlib-weak-points.md"] {
+        let page = fs::read_to_string(project().join("docs").join(page)).unwrap();
+        for line in page.lines() {
+            let Some(line) = line
+                .strip_prefix("| ")
+                .and_then(|line| line.strip_suffix('|'))
+            else {
+                continue;
+            };
+            let mut cells = line.split('|').map(|cell| cell.trim().to_owned());
+            let Some(id) = cells.next().filter(|id| id != "row") else {
+                continue;
+            };
+            let twice = rows.insert(id.clone(), cells.collect());
+            assert!(twice.is_none(), "{id} is there twice");
+        }
+    }
+    rows
+}
+
+#[test]
+fn no_row_is_missing_and_none_is_made_up() {
+    let there: BTreeSet<String> = rows().into_keys().collect();
+    let expected = expected();
+    let missing: Vec<_> = expected.difference(&there).collect();
+    let made_up: Vec<_> = there.difference(&expected).collect();
+    assert!(
+        missing.is_empty() && made_up.is_empty(),
+        "missing: {missing:?}, made up: {made_up:?}"
+    );
+}
+
+#[test]
+fn each_row_names_a_test_that_exists_and_what_is_taken_out() {
+    let known: BTreeSet<&str> = checks().map(|check| check.name).collect();
+    let mut tested = 0;
+    for (id, cells) in rows() {
+        let [.., tests, taken_out] = cells.as_slice() else {
+            panic!("{id} has too few cells");
+        };
+        if tests.starts_with(LATER) || tests.starts_with(ABSENT) {
+            continue;
+        }
+        let named: Vec<_> = tests.split("<br>").collect();
+        for link in named {
+            let (test, file) = link
+                .strip_prefix('[')
+                .and_then(|link| link.strip_suffix(')'))
+                .and_then(|link| link.split_once("](../"))
+                .unwrap_or_else(|| panic!("{id}: {link:?} is no link to a test"));
+            let source = fs::read_to_string(project().join(file))
+                .unwrap_or_else(|_| panic!("{id}: {file} does not exist"));
+            assert!(
+                source.contains(&format!("fn {test}(")),
+                "{id}: {file} has no {test}"
+            );
+        }
+        for check in taken_out.split("; ") {
+            let name = check.trim_matches('`');
+            assert!(known.contains(name), "{id}: {name:?} is taken out nowhere");
+        }
+        tested += 1;
+    }
+    assert!(tested > 150, "only {tested} rows have tests");
+}
