@@ -606,7 +606,7 @@ const USERINFO: Group = Group {
     checks: &[(
         "userinfo that hooks mend",
         "            hooks.userinfo_response(self.name(), &mut value).await?;\n",
-        "",
+        "            hooks.userinfo_response(self.name(), &mut value.clone()).await?;\n",
     )],
 };
 
