@@ -16,6 +16,15 @@ const CROWD: Part = Part::Only(&[
 ]);
 /// Integration tests of answers that are late or none.
 const ANSWERS: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "login::answers"]);
+/// Eight processes over one file.
+const RACE: Part = Part::Only(&[
+    "-p",
+    "tokenkeep-it",
+    "--test",
+    "it",
+    "--",
+    "race::eight_processes_spend_each_refresh_token_once_over_sqlite",
+]);
 /// Integration tests of the application's own tokens, and of refreshes one after the other.
 const APP: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "refresh::app"]);
 const FORCED: Part = Part::Only(&[
@@ -88,6 +97,7 @@ pub(crate) const GROUPS: &[Group] = &[
     RESOURCE,
     STEP_UP,
     RENEWED,
+    LEASE,
 ];
 
 /// Where a login begins.
@@ -606,7 +616,7 @@ const USERINFO: Group = Group {
     checks: &[(
         "userinfo that hooks mend",
         "            hooks.userinfo_response(self.name(), &mut value).await?;\n",
-        "",
+        "            hooks.userinfo_response(self.name(), &mut value.clone()).await?;\n",
     )],
 };
 
@@ -768,5 +778,16 @@ const RENEWED: Group = Group {
         "the new refresh token in the place of the old one",
         "        payload.refresh_token = Some(refresh_token.clone());",
         "        payload.refresh_token.get_or_insert_with(|| refresh_token.clone());",
+    )],
+};
+
+/// One refresh for the whole fleet.
+const LEASE: Group = Group {
+    file: "core/src/refresh/transition/attempt.rs",
+    part: RACE,
+    checks: &[(
+        "the lease of another process",
+        "        Some(lease) if lease.until > now => return",
+        "        Some(lease) if lease.until > now && attempt.is_empty() => return",
     )],
 };

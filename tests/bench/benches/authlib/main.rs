@@ -9,6 +9,9 @@
 //! A login is the redirect, the callback, the code exchange and the validation of the ID token, without a web framework on
 //! either side; what the browser does, this program does. Ours also seals the login into its cookie, opens it and uses it
 //! up; Authlib's keeps it in a dictionary. Metadata and keys are loaded before it is measured.
+//!
+//! Three runs on a busy machine with two cores: a login costs Authlib's client (1.7.2, on requests) 4.9 to 5.3 times as much, a
+//! call 25 to 31 times. Most of a call is the connection that Authlib opens for each.
 
 #![expect(
     clippy::unwrap_used,
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         side.log_in(&runtime, &provider);
         side.call(CALLS);
     }
-    let mut times = [[const { Vec::new() }; 2]; 2];
+    let mut times: [[Vec<f64>; 2]; 2] = Default::default();
     for _ in 0..ROUNDS {
         for (side, times) in sides.iter_mut().zip(&mut times) {
             let before = side.cpu();
