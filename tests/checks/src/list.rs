@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{tables, weak_points};
+use crate::{features, tables, weak_points};
 
 /// A check in the source.
 #[derive(Clone, Copy)]
@@ -114,7 +114,10 @@ pub(crate) fn parts(checks: &[Check]) -> Vec<Part> {
 
 /// Every check.
 pub(crate) fn checks() -> impl Iterator<Item = Check> {
-    let groups = tables::GROUPS.iter().chain(weak_points::GROUPS);
+    let groups = tables::GROUPS
+        .iter()
+        .chain(weak_points::GROUPS)
+        .chain(features::GROUPS);
     groups.flat_map(|group| {
         group.checks.iter().map(|&(name, text, instead)| Check {
             name,

@@ -5,6 +5,8 @@
 //! which of them notice. It takes some minutes; `tests/run --long` does it too. That each line of the list is still in the
 //! source is a test of its own, which every run of the tests makes.
 
+mod by_row;
+mod features;
 mod list;
 #[cfg(test)]
 mod page;
@@ -19,20 +21,24 @@ use std::{env, process::ExitCode};
 use work::{Copy, Outcome, Ran};
 
 const HELP: &str = "\
-usage: cargo run -p tokenkeep-checks -- [--list] [TEXT]
+usage: cargo run -p tokenkeep-checks -- [--list | --rows] [TEXT]
 
 Takes each check of a login out of a copy of the source, one at a time, and sees a test fail.
 The copy and what is built from it stand in target/checks.
 
   TEXT     only the checks whose file or name holds this text
-  --list   tell which checks there are, and take none out";
+  --list   tell which checks there are, and take none out
+  --rows   for the rows of docs/authlib*.md whose id begins with TEXT: without each check that a row names, one of the
+           row's own tests must fail";
 
 fn main() -> ExitCode {
     let mut only = String::new();
     let mut list_only = false;
+    let mut by_row = false;
     for argument in env::args().skip(1) {
         match argument.as_str() {
             "--list" => list_only = true,
+            "--rows" => by_row = true,
             "-h" | "--help" => {
                 println!("{HELP}");
                 return ExitCode::SUCCESS;
@@ -44,6 +50,9 @@ fn main() -> ExitCode {
             text => only = text.to_owned(),
         }
     }
+    if by_row {
+        return ended(by_row::take_out(&only));
+    }
     let chosen: Vec<_> = list::checks()
         .filter(|check| check.file.contains(&only) || check.name.contains(&only))
         .collect();
@@ -53,7 +62,11 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    match take_out(&chosen) {
+    ended(take_out(&chosen))
+}
+
+fn ended(all_noticed: std::io::Result<bool>) -> ExitCode {
+    match all_noticed {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

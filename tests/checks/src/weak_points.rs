@@ -320,7 +320,7 @@ const RESOLVE: Group = Group {
         ),
         (
             "parameters of a refresh",
-            "refresh_token_params: win!(r.refresh_token_params, s.refresh_token_params)\n            .unwrap_or_default(),",
+            "refresh_token_params: merged(r.refresh_token_params, s.refresh_token_params, overwrite),",
             "refresh_token_params: Vec::new(),",
         ),
     ],

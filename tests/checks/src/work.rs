@@ -85,8 +85,13 @@ impl Copy {
 
     /// Runs a part's tests as the copy is now.
     pub(crate) fn test(&self, part: Part) -> Result<Ran> {
+        self.run(part.arguments())
+    }
+
+    /// Runs the tests that these arguments of `cargo test` name.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Ran> {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.arg("test").args(part.arguments());
+        cargo.arg("test").args(arguments);
         cargo
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.target);
@@ -139,23 +144,31 @@ impl Copy {
 
     /// Runs the tests that should miss a check without it, and puts it back.
     pub(crate) fn without(&self, check: &Check) -> Result<Outcome> {
+        let ran = self.lacking(check, || self.test(check.part))?;
+        Ok(match ran {
+            None => Outcome::Untold(format!("{} has not that line once", check.file)),
+            Some(Ran::Passed) => Outcome::Unnoticed,
+            Some(Ran::Failed(tests)) => Outcome::Noticed(tests),
+            Some(Ran::Hung) => Outcome::Noticed(vec!["one that waits for ever".to_owned()]),
+            Some(Ran::Unbuilt(why)) => Outcome::Untold(format!("it does not build without: {why}")),
+        })
+    }
+
+    /// Does something without a check, and puts it back; none if it is not there once.
+    pub(crate) fn lacking<T>(
+        &self,
+        check: &Check,
+        run: impl FnOnce() -> Result<T>,
+    ) -> Result<Option<T>> {
         let path = self.tree.join(check.file);
         let whole = fs::read_to_string(&path)?;
         let Some(without) = check.taken_out_of(&whole) else {
-            return Ok(Outcome::Untold(format!(
-                "{} has not that line once",
-                check.file
-            )));
+            return Ok(None);
         };
         fs::write(&path, without)?;
-        let ran = self.test(check.part);
+        let ran = run();
         fs::write(&path, whole)?;
-        Ok(match ran? {
-            Ran::Passed => Outcome::Unnoticed,
-            Ran::Failed(tests) => Outcome::Noticed(tests),
-            Ran::Hung => Outcome::Noticed(vec!["one that waits for ever".to_owned()]),
-            Ran::Unbuilt(why) => Outcome::Untold(format!("it does not build without: {why}")),
-        })
+        ran.map(Some)
     }
 }
 

@@ -1,11 +1,15 @@
 //! Which endpoint is asked, by which method, and what it is sent.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokenkeep::{
-    ErrorCode, Grant, MemoryStore, OAuth, OAuthBuilder, Phase, Registration, Settings, Token,
-    TokenKey,
+    ErrorCode, Grant, Hook, MemoryStore, OAuth, OAuthBuilder, Phase, RawAnswer, Registration,
+    Settings, Token, TokenKey, TokenRequest,
 };
 use tokenkeep_testing::{Endpoint, Fault, Replies, Reply, SentRequest};
 
@@ -218,4 +222,116 @@ async fn without_automatic_refresh_nothing_is_renewed_unasked() {
         assert_eq!(world.refreshes(), before + 1);
         assert_eq!(grant.get("me").await.unwrap().status(), 200);
     }
+}
+
+/// Writes down where it is called, and changes what it may change.
+#[derive(Clone, Default)]
+struct Everywhere(Arc<Mutex<Vec<&'static str>>>);
+
+impl Everywhere {
+    fn at(&self, point: &'static str) {
+        self.0.lock().unwrap().push(point);
+    }
+
+    fn mark(&self, point: &'static str, request: &mut TokenRequest) -> tokenkeep::Result<()> {
+        self.at(point);
+        request.set("hook", point);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Hook for Everywhere {
+    async fn access_token_request(&self, _: &str, r: &mut TokenRequest) -> tokenkeep::Result<()> {
+        self.mark("access_token_request", r)
+    }
+
+    async fn access_token_response(
+        &self,
+        _: &str,
+        _: &RawAnswer<'_>,
+        body: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.at("access_token_response");
+        let text = String::from_utf8_lossy(body);
+        Some(text.replace("\"token\"", "\"access_token\"").into())
+    }
+
+    async fn refresh_token_request(&self, _: &str, r: &mut TokenRequest) -> tokenkeep::Result<()> {
+        self.mark("refresh_token_request", r)
+    }
+
+    async fn refresh_token_response(
+        &self,
+        _: &str,
+        _: &RawAnswer<'_>,
+        body: &[u8],
+    ) -> Option<Vec<u8>> {
+        self.at("refresh_token_response");
+        let text = String::from_utf8_lossy(body);
+        Some(text.replace("\"token\"", "\"access_token\"").into())
+    }
+
+    async fn protected_request(&self, _: &str, r: &mut reqwest::Request) -> tokenkeep::Result<()> {
+        self.at("protected_request");
+        r.url_mut().set_query(Some("hook=protected_request"));
+        Ok(())
+    }
+
+    async fn revoke_token_request(&self, _: &str, r: &mut TokenRequest) -> tokenkeep::Result<()> {
+        self.mark("revoke_token_request", r)
+    }
+
+    async fn introspect_token_request(
+        &self,
+        _: &str,
+        r: &mut TokenRequest,
+    ) -> tokenkeep::Result<()> {
+        self.mark("introspect_token_request", r)
+    }
+}
+
+#[tokio::test]
+async fn each_hook_is_called_in_its_place_and_what_it_changes_counts() {
+    // Without the hooks this is no token.
+    let odd = || Reply::json(json!({"token": "new", "token_type": "bearer"}));
+    let replies = Replies::new()
+        .on("POST", "/token", odd())
+        .on("POST", "/introspect", Reply::json(json!({"active": true})))
+        .on("GET", "/v1/me", Reply::json(json!({})))
+        .on("POST", "/revoke", Reply::status(200));
+    let op = Registration::oauth2(CLIENT, "https://op.example/a", "https://op.example/token")
+        .introspection_url("https://op.example/introspect")
+        .revocation_url("https://op.example/revoke")
+        .api_base_url("https://api.example/v1/");
+    let hook = Everywhere::default();
+    let builder = application(&replies, op).hook(hook.clone());
+    let oauth = builder.build().unwrap();
+    let app = oauth.client(CLIENT).unwrap().app();
+    assert_eq!(app.token().await.unwrap().access_token().expose(), "new");
+    let grant = adopted(&oauth).await;
+    grant.refresh().await.unwrap();
+    grant.introspect().await.unwrap();
+    grant.get("me").await.unwrap();
+    grant.revoke().await.unwrap();
+    oauth.drain(Duration::from_secs(30)).await.unwrap();
+    let called = hook.0.lock().unwrap();
+    assert_eq!(
+        called[..7],
+        [
+            "access_token_request",
+            "access_token_response",
+            "refresh_token_request",
+            "refresh_token_response",
+            "introspect_token_request",
+            "protected_request",
+            "revoke_token_request",
+        ]
+    );
+    let sent = replies.requests();
+    for request in &sent {
+        let marked = request.form("hook").is_some() || request.url.query().is_some();
+        assert!(marked, "{request:?}");
+    }
+    assert_eq!(sent[3].url.query(), Some("hook=protected_request"));
 }

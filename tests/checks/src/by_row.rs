@@ -1,0 +1,134 @@
+//! The tables that go through Authlib's client, row by row: without each check that a row names, one of its own tests fails.
+
+use std::{collections::BTreeMap, fs, io::Result};
+
+use crate::{
+    list::{Check, checks},
+    work::{Copy, Ran, project},
+};
+
+const PAGES: [&str; 3] = ["authlib.md", "authlib-openid.md", "authlib-weak-points.md"];
+
+/// A row that names tests.
+struct Row {
+    id: String,
+    /// Name and file.
+    tests: Vec<(String, String)>,
+    checks: Vec<String>,
+}
+
+/// The rows whose id begins like this.
+fn rows(begins: &str) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for page in PAGES {
+        let page = fs::read_to_string(project().join("docs").join(page))?;
+        rows.extend(
+            page.lines()
+                .filter_map(read)
+                .filter(|row| row.id.starts_with(begins)),
+        );
+    }
+    Ok(rows)
+}
+
+fn read(line: &str) -> Option<Row> {
+    let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+    let [id, _, _, tests, taken_out, _] = cells[..] else {
+        return None;
+    };
+    let link = |link: &str| {
+        let (test, file) = link.strip_prefix('[')?.split_once("](../")?;
+        Some((test.to_owned(), file.strip_suffix(')')?.to_owned()))
+    };
+    let tests: Vec<_> = tests.split("<br>").filter_map(link).collect();
+    (!tests.is_empty()).then(|| Row {
+        id: id.to_owned(),
+        tests,
+        checks: taken_out
+            .split("; ")
+            .map(|name| name.trim_matches('`').to_owned())
+            .collect(),
+    })
+}
+
+/// What `cargo test` is told for a file of tests.
+fn package(file: &str) -> &'static [&'static str] {
+    match file {
+        file if file.starts_with("core/") => &["-p", "tokenkeep-core", "--lib", "--"],
+        file if file.starts_with("hooks/axum/") => &["-p", "tokenkeep-axum", "--lib", "--"],
+        file if file.starts_with("tests/kit/") => &["-p", "tokenkeep-testing", "--"],
+        _ => &["-p", "tokenkeep-it", "--test", "it", "--"],
+    }
+}
+
+/// Takes out what the rows name, and tells which rows have no test that fails.
+pub(crate) fn take_out(begins: &str) -> Result<bool> {
+    let rows = rows(begins)?;
+    let copy = Copy::of_project()?;
+    let mut unnoticed = Vec::new();
+    let named: Vec<Check> = checks()
+        .filter(|check| {
+            rows.iter()
+                .any(|row| row.checks.iter().any(|name| name == check.name))
+        })
+        .collect();
+    for (number, check) in named.iter().enumerate() {
+        let of_check: Vec<&Row> = rows
+            .iter()
+            .filter(|row| row.checks.iter().any(|name| name == check.name))
+            .collect();
+        let failed = copy.lacking(check, || failing(&copy, &of_check))?;
+        let failed = failed.unwrap_or_default();
+        print!("[{}/{}] {}:", number + 1, named.len(), check.name);
+        for row in of_check {
+            match row.tests.iter().find(|(test, _)| failed.contains(test)) {
+                Some((test, _)) => print!(" {} ({test})", row.id),
+                None => {
+                    print!(" {} BY NO TEST OF ITS OWN", row.id);
+                    unnoticed.push(format!("{}: {}", row.id, check.name));
+                }
+            }
+        }
+        println!();
+    }
+    println!("{} rows, {} checks taken out", rows.len(), named.len());
+    for missing in &unnoticed {
+        println!("missed by none of the row's tests: {missing}");
+    }
+    Ok(unnoticed.is_empty())
+}
+
+/// Which of the rows' tests fail. What is quick to build runs first; a row that has a failure needs no other test.
+fn failing(copy: &Copy, rows: &[&Row]) -> Result<Vec<String>> {
+    let mut packages: BTreeMap<&[&str], Vec<&str>> = BTreeMap::new();
+    for (_, file) in rows.iter().flat_map(|row| &row.tests) {
+        packages.entry(package(file)).or_default();
+    }
+    let mut failed: Vec<String> = Vec::new();
+    for (arguments, mut tests) in packages {
+        for row in rows {
+            let noticed = row.tests.iter().any(|(test, _)| failed.contains(test));
+            let here = row
+                .tests
+                .iter()
+                .filter(|(_, file)| package(file) == arguments);
+            tests.extend(here.filter(|_| !noticed).map(|(test, _)| test.as_str()));
+        }
+        tests.sort_unstable();
+        tests.dedup();
+        if tests.is_empty() {
+            continue;
+        }
+        match copy.run(&[arguments, &tests].concat())? {
+            Ran::Passed => {}
+            Ran::Failed(names) => {
+                let last = |name: String| name.rsplit("::").next().map(str::to_owned);
+                failed.extend(names.into_iter().filter_map(last));
+            }
+            // Whichever it was, it is one of these.
+            Ran::Hung => failed.extend(tests.into_iter().map(str::to_owned)),
+            unbuilt @ Ran::Unbuilt(_) => println!("  {unbuilt}"),
+        }
+    }
+    Ok(failed)
+}
