@@ -17,6 +17,7 @@ fn flow() -> Flow {
         flow_data: serde_json::Value::Null,
         data_in_store: false,
         max_age: None,
+        token_secret: None,
         acr_values: vec![],
         scopes: vec![],
         created_at: Timestamp::default(),
