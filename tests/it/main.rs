@@ -17,6 +17,7 @@ mod kit;
 mod living;
 mod login;
 mod logout;
+mod oauth1;
 mod promises;
 mod refresh;
 mod routes;

@@ -340,3 +340,6 @@ fn check_realm(realm: &str) -> Result<(), Error> {
         "the realm is longer than 255 characters, or has others than visible ASCII without quotes and backslashes",
     ))
 }
+
+#[cfg(test)]
+mod tests;

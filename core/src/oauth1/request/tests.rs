@@ -343,9 +343,12 @@ fn a_redirect_s_address_loses_what_the_request_before_was_signed_by() {
 }
 
 #[test]
-fn no_two_stamps_are_alike() {
+fn no_two_stamps_are_alike_and_every_server_takes_them() {
     let clock = crate::SystemClock;
     let (one, two) = (Stamp::fresh(&clock), Stamp::fresh(&clock));
     assert_ne!(one.nonce, two.nonce);
+    // oauthlib's servers want no more and no others.
+    assert!((20..=30).contains(&one.nonce.len()));
+    assert!(one.nonce.bytes().all(|b| b.is_ascii_alphanumeric()));
     assert!(one.timestamp > 1_700_000_000);
 }
