@@ -2,6 +2,7 @@
 
 mod answers;
 mod calls;
+mod independent;
 mod login;
 
 use tokenkeep::{

@@ -377,14 +377,19 @@ impl Problem {
             status: Some(status),
             error: clean(&self.name),
             description: clean(&self.advice),
-            required: self.timestamps.iter().map(accepted).collect(),
+            required: self
+                .timestamps
+                .as_deref()
+                .map(accepted)
+                .into_iter()
+                .collect(),
             ..ProviderError::default()
         }
     }
 }
 
 /// Two numbers and what stands between them.
-fn accepted(timestamps: &String) -> (String, String) {
+fn accepted(timestamps: &str) -> (String, String) {
     let is_range = |c: &char| c.is_ascii_digit() || *c == '-';
     let range = timestamps.chars().filter(is_range).take(48).collect();
     ("oauth_acceptable_timestamps".to_owned(), range)

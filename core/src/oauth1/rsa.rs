@@ -92,7 +92,7 @@ impl RsaKey {
         let padded = self.padded_sha1(message);
         let signature = match self.modulus.len() {
             ..=256 => self.power::<{ U2048::LIMBS }>(&padded),
-            ..=384 => self.power::<{ U3072::LIMBS }>(&padded),
+            257..=384 => self.power::<{ U3072::LIMBS }>(&padded),
             _ => self.power::<{ U4096::LIMBS }>(&padded),
         }
         .ok_or_else(cannot_sign)?;
