@@ -21,6 +21,7 @@ mod living;
 mod login;
 mod logout;
 mod middleware;
+mod oauth1;
 mod promises;
 mod refresh;
 mod routes;

@@ -6,6 +6,7 @@
 mod call;
 pub(super) mod challenge;
 mod place;
+mod signed;
 pub(super) mod url;
 
 use std::{
@@ -41,7 +42,7 @@ pub(super) enum Bearer {
 /// A request to an API: reqwest's builder behind it, the token put in by us. Await it, or call [`send`](Self::send).
 ///
 /// Redirects are followed up to ten times, to allowed origins only. A 401 renews a kept token once, if the body can be sent
-/// again. Bodies are streamed, without a limit of size.
+/// again. Bodies are streamed, without a limit of size. A token of OAuth 1.0a signs the request, each time it is sent.
 #[must_use = "a request is sent when it is awaited"]
 pub struct ApiRequest {
     client: Client,

@@ -11,6 +11,7 @@ mod handle;
 mod introspect;
 mod login;
 mod logout;
+mod oauth1;
 mod obtain;
 mod posted;
 mod redirect;
@@ -39,8 +40,8 @@ pub use obtain::{
     DeviceAuthorization, DeviceLogin, Exchanged, GrantRequest, JwtBearer, TokenExchange, TokenKind,
 };
 pub use redirect::{AuthorizeRedirect, Redirect};
+pub(crate) use registration::{OAuth1Parts, Resolved, check_signer, resolve};
 pub use registration::{Pkce, Placement, Registration, ResponseMode};
-pub(crate) use registration::{Resolved, check_signer, resolve};
 pub(crate) use state::ClientState;
 #[cfg(any(test, fuzzing))]
 pub(crate) use token_endpoint::NoHooks;

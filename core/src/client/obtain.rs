@@ -322,6 +322,7 @@ impl Client {
             client_id: binding.client_id,
             base: None,
             started_at: asked.started_at,
+            members: Vec::new(),
         })
     }
 

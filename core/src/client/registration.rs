@@ -10,11 +10,13 @@ use crate::{Hook, ProviderProfile, Secret, closures::Closures, openid::ClaimChec
 
 mod authentication;
 mod keeping;
+mod oauth1;
 mod openid;
 mod quirks;
 mod resolve;
 
 pub(crate) use authentication::check_signer;
+pub(crate) use oauth1::OAuth1Parts;
 pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, resolve};
 
 /// A client to register: its name, and whatever the settings do not say.
@@ -30,6 +32,8 @@ pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, 
 /// Registration::oauth2("github", "https://github.com/login/oauth/authorize", "https://github.com/login/oauth/access_token")
 ///     .api_base_url("https://api.github.com/");
 /// ```
+///
+/// A client of OAuth 1.0a has a request token URL: [`oauth1`](Self::oauth1).
 #[derive(Clone, Default)]
 pub struct Registration {
     name: String,
@@ -94,6 +98,7 @@ pub struct Registration {
     comma_separated_scopes: bool,
     client_id_header: Option<String>,
     profile_parameter: Option<String>,
+    oauth1: OAuth1Parts,
 }
 
 /// Proof Key for Code Exchange (RFC 7636).

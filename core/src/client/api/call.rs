@@ -10,9 +10,11 @@ use reqwest::{
 
 use super::{Bearer, challenge::Challenge, place::Material, url};
 use crate::{
-    Action, Error, ErrorCode, Phase, ProviderError, Result, Transport,
-    client::{Client, ClientState, Placement},
+    Action, Error, ErrorCode, Owner, Phase, ProviderError, Result, Transport,
+    client::{Client, ClientState, Grant, Placement},
+    oauth1::without_protocol,
     refresh::Need,
+    token::Credential,
 };
 
 /// How many redirects are followed.
@@ -43,7 +45,11 @@ impl Call<'_> {
             let Some(to) = followed.and_then(|response| redirect_target(response, &from)) else {
                 return Ok(response);
             };
-            let to = to?;
+            let to = match self.state.resolved.oauth1 {
+                None => to?,
+                // It may repeat what this request was signed by.
+                Some(_) => without_protocol(&to?),
+            };
             url::check_allowed(&self.state.resolved, &to, "the API redirects to")?;
             url::check_length(&to)?;
             let status = response.status();
@@ -74,6 +80,11 @@ impl Call<'_> {
     async fn with_refresh(&self, request: Request) -> Result<Response> {
         let again = request.try_clone();
         let material = self.material(Need::default()).await?;
+        if let Some(material) = &material
+            && matches!(material.credential, Credential::OAuth1 { .. })
+        {
+            return self.signed(request, material).await;
+        }
         let response = self.once(request, material.as_ref()).await?;
         let Some(material) = material else {
             return Ok(response);
@@ -165,6 +176,9 @@ impl Call<'_> {
                 "nobody said whose token to send: call it on client.owner(…) or client.app(), within as_owner(…), or say token(…) or withhold_token()",
             )),
             Bearer::Given(token) => Material::given(token).map(Some),
+            Bearer::Kept(grant) if self.signs_alone(grant)? => {
+                Ok(Some(Material::of_the_client_alone()))
+            }
             Bearer::Kept(grant) => grant
                 .keeper()?
                 .token(grant.key()?, grant.target(), need, Material::kept)
@@ -173,8 +187,16 @@ impl Call<'_> {
         }
     }
 
+    fn signs_alone(&self, grant: &Grant) -> Result<bool> {
+        Ok(self.state.resolved.oauth1.is_some() && *grant.key()?.owner() == Owner::App)
+    }
+
     /// Sends it once, with the token in its place.
-    async fn once(&self, mut request: Request, material: Option<&Material>) -> Result<Response> {
+    pub(super) async fn once(
+        &self,
+        mut request: Request,
+        material: Option<&Material>,
+    ) -> Result<Response> {
         let oauth = self.client.oauth()?;
         if !self.is_endpoint {
             self.state
@@ -217,7 +239,10 @@ impl Call<'_> {
                      with redirect::Policy::none() and have them followed here",
                 ));
             }
-            material.place(&mut request, placement, self.phase)?;
+            match &material.credential {
+                Credential::OAuth1 { secret } => self.sign(&mut request, material, secret).await?,
+                _ => material.place(&mut request, placement, self.phase)?,
+            }
         }
         let host = request.url().host_str().unwrap_or_default().to_owned();
         let failed = |what: &str| {

@@ -13,8 +13,10 @@ use crate::{
 
 /// A token to put in, and its generation if it is kept.
 pub(super) struct Material {
-    credential: Credential,
+    pub(super) credential: Credential,
     header: Option<HeaderValue>,
+    /// The token itself, where it signs and is no header.
+    pub(super) plain: Option<Secret>,
     pub(super) generation: Option<u64>,
 }
 
@@ -28,6 +30,7 @@ impl Material {
         Ok(Self {
             credential: token.credential().clone(),
             header,
+            plain: signing(token),
             generation: None,
         })
     }
@@ -37,7 +40,23 @@ impl Material {
         Self {
             credential: held.credential(),
             header: held.bearer().cloned(),
+            plain: match held.bearer() {
+                Some(_) => None,
+                None => signing(&held.token()),
+            },
             generation: Some(held.issued_generation),
+        }
+    }
+
+    /// None, of OAuth 1.0a: the application signs by its own secret or key alone.
+    pub(super) fn of_the_client_alone() -> Self {
+        Self {
+            credential: Credential::OAuth1 {
+                secret: Secret::new(""),
+            },
+            header: None,
+            plain: None,
+            generation: None,
         }
     }
 
@@ -88,6 +107,11 @@ impl Material {
         }
         Ok(())
     }
+}
+
+/// The token of OAuth 1.0a.
+fn signing(token: &Token) -> Option<Secret> {
+    matches!(token.credential(), Credential::OAuth1 { .. }).then(|| token.access_token().clone())
 }
 
 /// Why a token of this kind is not sent: never as a bearer token, which it is not.

@@ -151,7 +151,7 @@ impl TokenRequest {
             .collect()
     }
 
-    pub(super) fn into_request(self) -> Request {
+    pub(in crate::client) fn into_request(self) -> Request {
         let mut request = Request::new(self.method, self.url);
         *request.headers_mut() = self.headers;
         let parameters = self.parameters.iter();
