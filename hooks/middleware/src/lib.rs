@@ -114,6 +114,7 @@ impl KeptToken {
     }
 
     /// The request with a token of whom it is meant for; or as it was, where that is nobody.
+    #[allow(clippy::result_large_err, reason = "the request goes on as it is")]
     fn authorized(&self, whose: Option<Whose>, request: Request) -> Result<ApiRequest, Request> {
         Ok(match (whose, &self.fallback) {
             (Some(Whose::Nobodys), _) => return Err(request),
