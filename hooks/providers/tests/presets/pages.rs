@@ -102,7 +102,7 @@ fn every_preset_has_a_page_and_a_fixture_and_stands_in_the_table() {
     }
     let table = page("README");
     for name in names {
-        let row = format!("| `{name}` | [`{name}(");
+        let row = format!("docs/{name}.md) | [`{name}(");
         assert!(table.contains(&row), "{name}");
     }
 }
