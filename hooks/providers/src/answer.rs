@@ -59,6 +59,16 @@ pub(crate) fn rename_error(members: &mut Map<String, Value>, names: &[(&str, &st
     true
 }
 
+/// Calls an error by another name where its description is known to mean that.
+pub(crate) fn rename_described(members: &mut Map<String, Value>, names: &[(&str, &str)]) -> bool {
+    let description = members.get("error_description").and_then(Value::as_str);
+    let Some((_, standard)) = names.iter().find(|(text, _)| Some(*text) == description) else {
+        return false;
+    };
+    set_error(members, standard);
+    true
+}
+
 /// Says what an answer's error is.
 pub(crate) fn set_error(members: &mut Map<String, Value>, name: &str) {
     members.insert("error".to_owned(), name.into());

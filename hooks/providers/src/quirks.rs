@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use reqwest::{
-    Method, Request,
+    Method, Request, StatusCode,
     header::{AUTHORIZATION, HeaderName, HeaderValue},
 };
 use serde_json::{Map, Value};
@@ -15,6 +15,10 @@ use crate::{answer, profile::Profile};
 pub(crate) struct Quirks {
     /// The provider's names of errors at the token endpoint, and those of RFC 6749 section 5.2.
     pub(crate) errors: &'static [(&'static str, &'static str)],
+    /// Descriptions of errors that have a name which says something else, and the right one.
+    pub(crate) descriptions: &'static [(&'static str, &'static str)],
+    /// Mends the answer to a refresh; says whether it did.
+    pub(crate) refresh_answer: fn(StatusCode, &mut Map<String, Value>) -> bool,
     /// Mends an answer of the token endpoint; says whether it did.
     pub(crate) answer: fn(&mut Map<String, Value>) -> bool,
     /// The token endpoint and its neighbours read JSON alone.
@@ -33,6 +37,8 @@ impl Quirks {
     /// None.
     pub(crate) const NONE: Self = Self {
         errors: &[],
+        descriptions: &[],
+        refresh_answer: |_, _| false,
         answer: |_| false,
         reads_json: false,
         headers: &[],
@@ -64,9 +70,11 @@ impl Quirks {
         }
     }
 
-    fn mended(&self, body: &[u8]) -> Option<Vec<u8>> {
+    fn mended(&self, body: &[u8], refresh: Option<StatusCode>) -> Option<Vec<u8>> {
         answer::mend(body, |members| {
-            let mended = (self.answer)(members);
+            let mended = (self.answer)(members)
+                | refresh.is_some_and(|status| (self.refresh_answer)(status, members))
+                | answer::rename_described(members, self.descriptions);
             answer::rename_error(members, self.errors) || mended
         })
     }
@@ -85,7 +93,7 @@ impl Hook for Quirks {
         _: &RawAnswer<'_>,
         body: &[u8],
     ) -> Option<Vec<u8>> {
-        self.mended(body)
+        self.mended(body, None)
     }
 
     async fn refresh_token_request(&self, _: &str, request: &mut TokenRequest) -> Result<()> {
@@ -96,10 +104,10 @@ impl Hook for Quirks {
     async fn refresh_token_response(
         &self,
         _: &str,
-        _: &RawAnswer<'_>,
+        answer: &RawAnswer<'_>,
         body: &[u8],
     ) -> Option<Vec<u8>> {
-        self.mended(body)
+        self.mended(body, Some(answer.status))
     }
 
     async fn protected_request(&self, _: &str, request: &mut Request) -> Result<()> {

@@ -5,6 +5,8 @@ use tokenkeep_core::{AuthMethod, ProviderProfile, Registration, Reuse};
 use crate::{profile::Profile, quirks::Quirks};
 
 const QUIRKS: Quirks = Quirks {
+    // It comes as `unauthorized_client` too, which would count for everybody.
+    descriptions: &[("refresh_token is invalid", "invalid_grant")],
     profile: Some(Profile {
         claims: &[
             ("sub", "/account_id"),

@@ -1,8 +1,17 @@
+use serde_json::Value;
 use tokenkeep_core::{ProviderProfile, Registration, Rotation};
 
-use crate::{profile::Profile, quirks::Quirks};
+use crate::{answer::set_error, profile::Profile, quirks::Quirks};
 
 const QUIRKS: Quirks = Quirks {
+    // What is wrong is not said by any name: another grant must not wait for it.
+    refresh_answer: |status, members| {
+        let is_nameless = status == 400 && members.get("error") == Some(&Value::Bool(true));
+        if is_nameless {
+            set_error(members, "temporarily_unavailable");
+        }
+        is_nameless
+    },
     profile: Some(Profile {
         claims: &[
             ("sub", "/id"),

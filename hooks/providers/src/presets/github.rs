@@ -37,17 +37,28 @@ const QUIRKS: Quirks = Quirks {
 #[doc = include_str!("../../docs/github.md")]
 #[must_use]
 pub fn github() -> Registration {
+    registration("https://github.com", "https://api.github.com")
+}
+
+/// As [`github`], for a GitHub Enterprise Server: its address without a slash at the end, such as `https://git.example.com`.
+#[must_use]
+pub fn github_at(base: impl AsRef<str>) -> Registration {
+    let base = super::issuer_of(base.as_ref());
+    registration(&base, &format!("{base}/api/v3"))
+}
+
+fn registration(web: &str, api: &str) -> Registration {
     Registration::oauth2(
         "github",
-        "https://github.com/login/oauth/authorize",
-        "https://github.com/login/oauth/access_token",
+        format!("{web}/login/oauth/authorize"),
+        format!("{web}/login/oauth/access_token"),
     )
     .scopes(["read:user", "user:email"])
-    .userinfo_url("https://api.github.com/user")
-    .userinfo_part("emails", "https://api.github.com/user/emails")
-    .api_base_url("https://api.github.com/")
+    .userinfo_url(format!("{api}/user"))
+    .userinfo_part("emails", format!("{api}/user/emails"))
+    .api_base_url(format!("{api}/"))
     .token_endpoint_auth_method(AuthMethod::ClientSecretPost)
-    .revocation_url("https://api.github.com/applications")
+    .revocation_url(format!("{api}/applications"))
     .revocation_endpoint_auth_method(AuthMethod::ClientSecretBasic)
     .profile(
         ProviderProfile::new()
@@ -77,7 +88,8 @@ fn revoke(request: &mut TokenRequest) -> Result<()> {
         .parameter("client_id")
         .unwrap_or_default()
         .to_owned();
-    request.set_path(&format!("/applications/{id}/token"));
+    let path = format!("{}/{id}/token", request.url().path());
+    request.set_path(&path);
     request.set_method(Method::DELETE);
     request.remove("token");
     request.remove("token_type_hint");

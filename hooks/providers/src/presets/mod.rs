@@ -40,7 +40,7 @@ pub use self::{
     dropbox::dropbox,
     facebook::facebook,
     figma::figma,
-    github::github,
+    github::{github, github_at},
     gitlab::{gitlab, gitlab_at},
     google::google,
     keycloak::keycloak,

@@ -1,8 +1,17 @@
+use serde_json::Value;
 use tokenkeep_core::{ProviderProfile, Registration, Rotation};
 
-use crate::{profile::Profile, quirks::Quirks};
+use crate::{answer::set_error, profile::Profile, quirks::Quirks};
 
 const QUIRKS: Quirks = Quirks {
+    // A bare `{"message": "Bad Request", "error": 400}`; an unknown client is a 401.
+    refresh_answer: |status, members| {
+        let is_bare = status == 400 && members.get("error").is_some_and(Value::is_number);
+        if is_bare {
+            set_error(members, "invalid_grant");
+        }
+        is_bare
+    },
     profile: Some(Profile {
         claims: &[
             ("sub", "/id"),

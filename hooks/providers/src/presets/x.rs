@@ -7,6 +7,14 @@ use crate::{
 };
 
 const QUIRKS: Quirks = Quirks {
+    // Both come as `invalid_request`.
+    descriptions: &[
+        (
+            "Value passed for the authorization code was invalid.",
+            "invalid_grant",
+        ),
+        ("Value passed for the token was invalid.", "invalid_grant"),
+    ],
     profile: Some(Profile {
         claims: &[
             ("sub", "/data/id"),

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::json;
 use tokenkeep_core::{ErrorCode, OAuth, Settings};
 use tokenkeep_memory::MemoryStore;
 use tokenkeep_providers::{NAMES, by_name, needs_issuer};
 
-use crate::fixture::{Fixture, file, preset};
+use crate::{
+    fixture::{Fixture, file, preset},
+    peer::Reply,
+    world::World,
+};
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(file("docs", &format!("{name}.md"))).unwrap()
@@ -97,7 +102,7 @@ fn every_preset_has_a_page_and_a_fixture_and_stands_in_the_table() {
     }
     let table = page("README");
     for name in names {
-        let row = format!("| `{name}` | [`{name}(");
+        let row = format!("docs/{name}.md) | [`{name}(");
         assert!(table.contains(&row), "{name}");
     }
 }
@@ -139,5 +144,66 @@ fn id_and_secret_are_all_that_a_preset_needs_from_the_settings() {
         by_settings(name, &settings).unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let error = by_settings(name, &settings[1..]).unwrap_err();
         assert!(error.message().contains(&id), "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_place_is_where_the_metadata_is_asked_for() {
+    use tokenkeep_providers as providers;
+    let known = ".well-known/openid-configuration";
+    for (client, issuer) in [
+        (
+            providers::microsoft("common"),
+            "https://login.microsoftonline.com/common/v2.0",
+        ),
+        (
+            providers::microsoft("organizations"),
+            "https://login.microsoftonline.com/organizations/v2.0",
+        ),
+        (
+            providers::microsoft("consumers"),
+            "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
+        ),
+        (
+            providers::microsoft("72f988bf-86f1-41af-91ab-2d7cd011db47"),
+            "https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0",
+        ),
+        (
+            providers::okta("https://a.okta.com/oauth2/default/"),
+            "https://a.okta.com/oauth2/default",
+        ),
+        (providers::auth0("a.auth0.com/"), "https://a.auth0.com"),
+        (
+            providers::keycloak("id.example.com/auth/", "staff"),
+            "https://id.example.com/auth/realms/staff",
+        ),
+        (
+            providers::zitadel("https://id.example.com"),
+            "https://id.example.com",
+        ),
+        (
+            providers::salesforce("a.my.salesforce.com"),
+            "https://a.my.salesforce.com",
+        ),
+        (
+            providers::gitlab_at("https://git.example.com/"),
+            "https://git.example.com",
+        ),
+    ] {
+        let name = client.name().to_owned();
+        let world = World::with(&name, client.client_id("id")).await;
+        let at = format!("{issuer}/{known}");
+        let document = json!({"issuer": "https://somebody.else.example"});
+        world.peer.answers("GET", &at, Reply::json(200, &document));
+        let redirect = world
+            .client()
+            .authorize_redirect("https://app.example/callback");
+        let error = redirect.await.unwrap_err();
+        assert_eq!(
+            error.code(),
+            ErrorCode::IssuerMismatch,
+            "{issuer}: {error:?}"
+        );
+        assert_eq!(world.peer.seen(&at).len(), 1, "{issuer}");
     }
 }

@@ -14,9 +14,9 @@ use tokenkeep_core::{
 use tokenkeep_memory::MemoryStore;
 
 use crate::{
-    fixture::preset,
+    fixture::{SECRET, preset},
     peer::{Peer, Reply},
-    world::{World, query},
+    world::{CLIENT_ID, World, query},
 };
 
 /// Notes each hook point that is reached, under its own name.
@@ -385,4 +385,38 @@ async fn whoever_brings_no_http_client_has_a_user_agent() {
     client.get("x").withhold_token().await.unwrap();
     let agents = agents.lock().unwrap().clone();
     assert_eq!(agents, [concat!("tokenkeep/", env!("CARGO_PKG_VERSION"))]);
+}
+
+#[tokio::test]
+async fn an_enterprise_server_of_github_is_asked_and_nobody_else() {
+    let base = "https://git.example.com";
+    let client = tokenkeep_providers::github_at(base).client_id(CLIENT_ID);
+    let mut world = World::with("github", client.client_secret(SECRET)).await;
+    let moved = |url: &str| {
+        let url = url.replace("https://api.github.com", "https://git.example.com/api/v3");
+        url.replace("https://github.com", base)
+    };
+    world.fixture.token.at = moved(&world.fixture.token.at);
+    for ask in &mut world.fixture.userinfo {
+        ask.at = moved(&ask.at);
+    }
+    world.play();
+    let revocation = "https://git.example.com/api/v3/applications/the-client/token";
+    world
+        .peer
+        .answers("DELETE", revocation, Reply::json(200, &json!({})));
+    let grant = world.grant().await;
+    assert_eq!(
+        grant.userinfo().await.unwrap().email(),
+        Some("ada@example.com")
+    );
+    assert!(world.oauth.forget("the-user").await.unwrap().is_complete());
+    assert_eq!(world.peer.seen(revocation).len(), 1);
+    assert!(
+        world
+            .peer
+            .hosts()
+            .iter()
+            .all(|host| host == "git.example.com")
+    );
 }

@@ -71,7 +71,7 @@ impl World {
     }
 
     /// The peer answers what stands still.
-    fn play(&self) {
+    pub(crate) fn play(&self) {
         if let Some(metadata) = &self.fixture.metadata {
             let mut document = metadata.document.clone();
             document["jwks_uri"] = KEYS.into();
