@@ -38,7 +38,8 @@
 //!
 //! # Logging in without a web framework
 //!
-//! A web hook does this for you (`tokenkeep::axum::routes` with the feature `axum`); by hand it is four steps:
+//! A web hook does this for you (`tokenkeep::axum::routes` with the feature `axum`, `tokenkeep::actix::routes` with `actix`); by
+//! hand it is four steps:
 //!
 //! ```no_run
 //! # async fn handler(oauth: tokenkeep::OAuth, cookie_header: &str, query: &str) -> tokenkeep::Result<()> {
@@ -218,6 +219,7 @@
 //! | `redis` | `RedisStore` for Redis and Valkey, and `redis` with the driver |
 //! | `axum` | the module `axum`: routes, extractors, sealed sessions |
 //! | `middleware` | the module `middleware`: kept tokens in the requests of any reqwest-middleware client |
+//! | `actix` | the module `actix`: the same for actix-web |
 //! | `metrics` | counters of the refresh protocol |
 //! | `rustls` (default) | TLS by rustls |
 //! | `native-tls` | TLS by the platform's library |
@@ -243,6 +245,10 @@ pub use tokenkeep_axum as axum;
 /// Kept tokens in the requests of any reqwest-middleware client.
 #[cfg(feature = "middleware")]
 pub use tokenkeep_middleware as middleware;
+
+/// Login routes, extractors and sealed sessions for actix-web.
+#[cfg(feature = "actix")]
+pub use tokenkeep_actix as actix;
 
 /// The programs of the README compile.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

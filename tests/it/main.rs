@@ -24,4 +24,5 @@ mod refresh;
 mod routes;
 mod secrets;
 mod stores;
+mod web;
 mod world;

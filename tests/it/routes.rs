@@ -1,86 +1,18 @@
-//! The routes and extractors of the axum hook, over HTTP.
+//! The routes and extractors of the web hooks, over HTTP.
 
+mod alike;
 mod callback;
 
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
-use axum::{Router, routing::get};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use reqwest::header::HeaderValue;
 use serde_json::json;
-use tokenkeep::{
-    ErrorCode, Login, OAuth, Registration, ResponseMode,
-    axum::{Routes, SignedIn, SignedInForm, routes},
-};
+use tokenkeep::{ErrorCode, Login, ResponseMode};
 use tokenkeep_testing::{Browser, Page};
 
-use crate::world::World;
-
-/// An application that listens, and a browser of its own.
-pub(crate) struct App {
-    pub(crate) world: World,
-    pub(crate) base: String,
-    pub(crate) oauth: OAuth,
-}
-
-async fn me(user: SignedIn) -> String {
-    user.owner().to_owned()
-}
-
-async fn change(user: SignedIn) -> String {
-    format!("changed by {}", user.owner())
-}
-
-async fn change_by_form(form: SignedInForm) -> String {
-    format!("changed by {}", form.user.owner())
-}
-
-async fn call(user: SignedIn) -> tokenkeep::axum::Result<String> {
-    let answer = user.grant("op")?.get("me").await?;
-    Ok(answer.text().await?)
-}
-
-impl App {
-    pub(crate) async fn with(hook: impl FnOnce(Routes) -> Routes) -> Self {
-        Self::of(|registration| registration, hook).await
-    }
-
-    async fn of(
-        client: impl FnOnce(Registration) -> Registration,
-        hook: impl FnOnce(Routes) -> Routes,
-    ) -> Self {
-        let world = World::new().await;
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let oauth = world
-            .bare(&world.store)
-            .register(client(
-                world
-                    .registration()
-                    .api_base_url(world.provider.api_base_url()),
-            ))
-            .base_url(&base)
-            .build()
-            .unwrap();
-        let app = Router::new()
-            .route("/", get(async || "the start"))
-            .route("/me", get(me).post(change))
-            .route("/form", axum::routing::post(change_by_form))
-            .route("/call", get(call))
-            .merge(hook(routes(&oauth)))
-            .with_state(oauth.clone());
-        tokio::spawn(async move { axum::serve(listener, app).await });
-        Self { world, base, oauth }
-    }
-
-    pub(crate) fn browser(&self) -> Browser {
-        self.world.provider.browser()
-    }
-
-    pub(crate) fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.base)
-    }
-}
+use crate::web::{App, Framework, on_each_framework};
 
 /// The code and the rest of an error for programs.
 fn error(page: &Page) -> (u16, String, serde_json::Value) {
@@ -92,12 +24,11 @@ fn error(page: &Page) -> (u16, String, serde_json::Value) {
     )
 }
 
-#[tokio::test]
-async fn routes_stand_under_their_prefix_and_the_application_names_the_owner() {
+async fn routes_stand_under_their_prefix_and_the_application_names_the_owner(framework: Framework) {
     let owner = async |login: Arc<Login>| {
         Ok::<_, std::io::Error>(format!("user-{}", login.subject().unwrap()))
     };
-    let app = App::with(|routes| routes.prefix("auth/").owner(owner)).await;
+    let app = App::with(framework, |routes| routes.prefix("auth/").owner(owner)).await;
     let browser = app.browser();
     let visit = browser
         .log_in(&app.at("/auth/login/op?return_to=/me"), "alice")
@@ -138,10 +69,9 @@ async fn routes_stand_under_their_prefix_and_the_application_names_the_owner() {
     assert_eq!(body["connect_url"], app.at("/auth/connect/op"));
 }
 
-#[tokio::test]
-async fn an_application_may_refuse_a_login_and_says_no_more_than_that() {
+async fn an_application_may_refuse_a_login_and_says_no_more_than_that(framework: Framework) {
     let refuse = |_| async { Err::<String, _>(std::io::Error::other("tenant 7 owes us money")) };
-    let app = App::with(|routes| routes.owner(refuse)).await;
+    let app = App::with(framework, |routes| routes.owner(refuse)).await;
     let browser = app.browser().accepting_json();
     let visit = browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
     let (status, code, _) = error(visit.last());
@@ -152,9 +82,8 @@ async fn an_application_may_refuse_a_login_and_says_no_more_than_that() {
     assert_eq!((status, code.as_str()), (401, "not_signed_in"));
 }
 
-#[tokio::test]
-async fn what_may_change_something_brings_the_sessions_token() {
-    let app = App::with(|routes| routes).await;
+async fn what_may_change_something_brings_the_sessions_token(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let browser = app.browser().accepting_json();
     browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
     let csrf = browser.get(&app.at("/logout")).await.unwrap().json()["csrf"]
@@ -187,9 +116,8 @@ async fn what_may_change_something_brings_the_sessions_token() {
     assert_eq!(by_header.status, 200);
 }
 
-#[tokio::test]
-async fn no_other_site_starts_adding_a_grant() {
-    let app = App::with(|routes| routes).await;
+async fn no_other_site_starts_adding_a_grant(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let browser = app.browser().accepting_json();
     browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
     let asked = app.world.provider.requests("/authorize");
@@ -204,9 +132,11 @@ async fn no_other_site_starts_adding_a_grant() {
 }
 
 /// Browsers send no session with a form of another site.
-#[tokio::test]
-async fn an_account_is_connected_by_a_posted_answer_that_waits_for_the_session() {
+async fn an_account_is_connected_by_a_posted_answer_that_waits_for_the_session(
+    framework: Framework,
+) {
     let app = App::of(
+        framework,
         |client| client.response_mode(ResponseMode::FormPost),
         |routes| routes,
     )
@@ -326,9 +256,8 @@ async fn an_account_is_connected_by_a_posted_answer_that_waits_for_the_session()
     assert_eq!(generation().await, after, "nothing came of any of them");
 }
 
-#[tokio::test]
-async fn a_page_runs_nothing_stands_in_no_frame_and_tells_nobody_its_address() {
-    let app = App::with(|routes| routes).await;
+async fn a_page_runs_nothing_stands_in_no_frame_and_tells_nobody_its_address(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let browser = app.browser().with_header("accept", "text/html");
     let stranger = app.browser().with_header("accept", "text/html");
     browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
@@ -367,9 +296,8 @@ async fn a_page_runs_nothing_stands_in_no_frame_and_tells_nobody_its_address() {
     }
 }
 
-#[tokio::test]
-async fn no_answer_is_kept_by_a_cache_or_tells_its_address() {
-    let app = App::with(|routes| routes).await;
+async fn no_answer_is_kept_by_a_cache_or_tells_its_address(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let browser = app.browser().accepting_json();
     let start = browser.get(&app.at("/login/op")).await.unwrap();
     let visit = browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
@@ -395,9 +323,8 @@ fn assert_private(page: &Page, referrer: &str) {
     assert_eq!(page.header("referrer-policy"), Some(referrer), "{address}");
 }
 
-#[tokio::test]
-async fn what_a_provider_says_is_text_on_the_page() {
-    let app = App::with(|routes| routes).await;
+async fn what_a_provider_says_is_text_on_the_page(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let browser = app.browser().with_header("accept", "text/html");
     let start = browser.get(&app.at("/login/op")).await.unwrap();
     let location: url::Url = start.header("location").unwrap().parse().unwrap();
@@ -417,9 +344,8 @@ async fn what_a_provider_says_is_text_on_the_page() {
 }
 
 /// A sibling host, or a script that keeps a name in a cookie, would sign everybody out.
-#[tokio::test]
-async fn cookies_of_others_that_are_not_ascii_take_ours_not_along() {
-    let app = App::with(|routes| routes).await;
+async fn cookies_of_others_that_are_not_ascii_take_ours_not_along(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let browser = app.browser();
     browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
     let own = browser.cookies(&app.base);
@@ -431,10 +357,7 @@ async fn cookies_of_others_that_are_not_ascii_take_ours_not_along() {
         let line = [other, b"; ", name.as_bytes(), b"=", value.as_bytes()].concat();
         let answer = reqwest::Client::new()
             .get(app.at("/me"))
-            .header(
-                "cookie",
-                axum::http::HeaderValue::from_bytes(&line).unwrap(),
-            )
+            .header("cookie", HeaderValue::from_bytes(&line).unwrap())
             .send()
             .await
             .unwrap();
@@ -442,9 +365,8 @@ async fn cookies_of_others_that_are_not_ascii_take_ours_not_along() {
     }
 }
 
-#[tokio::test]
-async fn a_logout_is_posted_ends_the_session_and_comes_back() {
-    let app = App::with(|routes| routes.after_logout("/?bye")).await;
+async fn a_logout_is_posted_ends_the_session_and_comes_back(framework: Framework) {
+    let app = App::with(framework, |routes| routes.after_logout("/?bye")).await;
     let browser = app.browser();
     browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
     let page = browser.get(&app.at("/logout")).await.unwrap();
@@ -473,3 +395,16 @@ async fn a_logout_is_posted_ends_the_session_and_comes_back() {
         .unwrap();
     assert_eq!(foreign.status, 400);
 }
+
+on_each_framework!(
+    routes_stand_under_their_prefix_and_the_application_names_the_owner,
+    an_application_may_refuse_a_login_and_says_no_more_than_that,
+    what_may_change_something_brings_the_sessions_token,
+    no_other_site_starts_adding_a_grant,
+    an_account_is_connected_by_a_posted_answer_that_waits_for_the_session,
+    a_page_runs_nothing_stands_in_no_frame_and_tells_nobody_its_address,
+    no_answer_is_kept_by_a_cache_or_tells_its_address,
+    what_a_provider_says_is_text_on_the_page,
+    cookies_of_others_that_are_not_ascii_take_ours_not_along,
+    a_logout_is_posted_ends_the_session_and_comes_back,
+);

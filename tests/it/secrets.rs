@@ -34,6 +34,7 @@ use crate::{
     faulty::{Method, StoreFault},
     kind::Kind,
     living::measure::Sums,
+    web::Framework,
     world::{CALLBACK, CLIENT, PATIENCE, World, alice, cookies, encoded, key, soon, told, until},
 };
 
@@ -107,7 +108,8 @@ async fn run() {
     logouts_by_provider(&world, &oauth, &heard, &mut secrets).await;
     living(&world, &oauth, &heard, &mut secrets).await;
     elsewhere(&world, &heard, &mut secrets).await;
-    let pages = rendered::pages(&world, &mut secrets).await;
+    let mut pages = rendered::pages(Framework::Axum, &world, &mut secrets).await;
+    pages.extend(rendered::pages(Framework::Actix, &world, &mut secrets).await);
     assert_eq!(soon(oauth.drain(PATIENCE)).await.unwrap(), 0);
     for update in told(&mut updates) {
         heard.debug(&update);

@@ -20,16 +20,39 @@
 //!         .with_state(oauth)
 //! }
 //! ```
+//!
+//! The extractors find the registry in the router's state, [`OAuth`](tokenkeep_core::OAuth) itself or whatever it is
+//! [`FromRef`](axum::extract::FromRef) of.
 
-mod cookies;
-mod error;
 mod extract;
-mod page;
 mod routes;
-mod updates;
 
-pub use cookies::SetCookies;
-pub use error::{Error, Result};
-pub use extract::{ClientName, SignedIn, SignedInForm};
-pub use page::wants_page;
-pub use routes::{Routes, routes};
+use axum::{
+    http::HeaderMap,
+    response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
+};
+
+tokenkeep_web::hook! {
+    headers: HeaderMap,
+    as: std::borrow::Cow::Borrowed,
+    page: routes::LogOutPage,
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        self.0.response().map(Into::into)
+    }
+}
+
+/// `(SetCookies(out.cookies), Redirect::to("/"))`
+impl IntoResponseParts for SetCookies {
+    type Error = std::convert::Infallible;
+
+    fn into_response_parts(
+        self,
+        mut parts: ResponseParts,
+    ) -> std::result::Result<ResponseParts, Self::Error> {
+        tokenkeep_web::set_cookies(parts.headers_mut(), &self.0);
+        Ok(parts)
+    }
+}

@@ -1,11 +1,11 @@
-//! The exact answers of the axum routes.
+//! The exact answers of the routes.
 
 use tokenkeep::ErrorCode;
 use tokenkeep_testing::{Endpoint, Fault, LogoutToken, LogoutTokenFault, Page};
 
 use crate::{
     faulty::{Method, StoreFault},
-    routes::App,
+    web::{App, Framework, on_each_framework},
     world::{CLIENT, soon},
 };
 
@@ -50,9 +50,8 @@ async fn post(app: &App, path: &str, media: Option<&str>, body: String) -> (u16,
 const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 const BACK: &str = "/backchannel-logout/op";
 
-#[tokio::test]
-async fn a_back_channel_logout_is_answered_200_with_nothing_in_it() {
-    let app = App::with(|routes| routes).await;
+async fn a_back_channel_logout_is_answered_200_with_nothing_in_it(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let (browser, sid) = signed_in(&app).await;
     for media in [
         FORM,
@@ -69,9 +68,8 @@ async fn a_back_channel_logout_is_answered_200_with_nothing_in_it() {
     assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 401);
 }
 
-#[tokio::test]
-async fn a_back_channel_logout_that_fails_is_answered_400_and_says_why() {
-    let app = App::with(|routes| routes).await;
+async fn a_back_channel_logout_that_fails_is_answered_400_and_says_why(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let (browser, sid) = signed_in(&app).await;
     let good = || token(&app, &LogoutToken::of_session(&sid));
     let wrong = LogoutToken::of_session(&sid).fault(LogoutTokenFault::WithNonce);
@@ -153,9 +151,8 @@ async fn a_back_channel_logout_that_fails_is_answered_400_and_says_why() {
     assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 401);
 }
 
-#[tokio::test]
-async fn nobody_else_is_logged_out_by_these_routes() {
-    let app = App::with(|routes| routes.prefix("/auth")).await;
+async fn nobody_else_is_logged_out_by_these_routes(framework: Framework) {
+    let app = App::with(framework, |routes| routes.prefix("/auth")).await;
     for path in [
         "/auth/backchannel-logout/nobody",
         "/auth/backchannel-logout/%ff",
@@ -191,9 +188,8 @@ fn header<'a>(page: &'a Page, name: &str) -> &'a str {
     page.header(name).unwrap_or_default()
 }
 
-#[tokio::test]
-async fn a_front_channel_logout_is_a_small_page_that_any_page_may_frame() {
-    let app = App::with(|routes| routes).await;
+async fn a_front_channel_logout_is_a_small_page_that_any_page_may_frame(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let (browser, sid) = signed_in(&app).await;
     // A frame of another site brings no cookie.
     let frame = app.browser();
@@ -208,9 +204,8 @@ async fn a_front_channel_logout_is_a_small_page_that_any_page_may_frame() {
     assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 401);
 }
 
-#[tokio::test]
-async fn a_front_channel_logout_that_names_no_session_ends_none() {
-    let app = App::with(|routes| routes).await;
+async fn a_front_channel_logout_that_names_no_session_ends_none(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let (browser, sid) = signed_in(&app).await;
     for asked in [
         app.at("/frontchannel-logout/op"),
@@ -233,9 +228,8 @@ async fn a_front_channel_logout_that_names_no_session_ends_none() {
     assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 200);
 }
 
-#[tokio::test]
-async fn a_link_does_not_log_out_even_where_a_frame_may() {
-    let app = App::with(|routes| routes).await;
+async fn a_link_does_not_log_out_even_where_a_frame_may(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let registration = app.world.registration();
     let by_cookie = registration.dangerously_allow_frontchannel_logout_by_cookie();
     app.oauth.replace(by_cookie).unwrap();
@@ -250,9 +244,8 @@ async fn a_link_does_not_log_out_even_where_a_frame_may() {
     assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 401);
 }
 
-#[tokio::test]
-async fn a_provider_tells_its_clients_while_it_answers_the_logout() {
-    let app = App::with(|routes| routes).await;
+async fn a_provider_tells_its_clients_while_it_answers_the_logout(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let provider = &app.world.provider;
     let client_id = provider.client_id().to_owned();
     provider.set_backchannel_logout_uri(&client_id, app.at(BACK));
@@ -282,9 +275,8 @@ async fn a_provider_tells_its_clients_while_it_answers_the_logout() {
     assert!(app.oauth.client(CLIENT).is_ok());
 }
 
-#[tokio::test]
-async fn a_logout_leads_home_while_the_provider_cannot_be_asked() {
-    let app = App::with(|routes| routes.after_logout("/?bye")).await;
+async fn a_logout_leads_home_while_the_provider_cannot_be_asked(framework: Framework) {
+    let app = App::with(framework, |routes| routes.after_logout("/?bye")).await;
     let (browser, _) = signed_in(&app).await;
     // As in a process that has not spoken to the provider yet.
     app.oauth.replace(app.world.registration()).unwrap();
@@ -297,3 +289,14 @@ async fn a_logout_leads_home_while_the_provider_cannot_be_asked() {
     assert!(header(&left, "set-cookie").contains("Max-Age=0"));
     assert_eq!(browser.get(&app.at("/me")).await.unwrap().status, 401);
 }
+
+on_each_framework!(
+    a_back_channel_logout_is_answered_200_with_nothing_in_it,
+    a_back_channel_logout_that_fails_is_answered_400_and_says_why,
+    nobody_else_is_logged_out_by_these_routes,
+    a_front_channel_logout_is_a_small_page_that_any_page_may_frame,
+    a_front_channel_logout_that_names_no_session_ends_none,
+    a_link_does_not_log_out_even_where_a_frame_may,
+    a_provider_tells_its_clients_while_it_answers_the_logout,
+    a_logout_leads_home_while_the_provider_cannot_be_asked,
+);

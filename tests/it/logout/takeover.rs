@@ -5,7 +5,7 @@ use tokenkeep_testing::Provider;
 
 use super::{LOGGED_OUT, is_in, until_out};
 use crate::{
-    routes::App,
+    web::{App, Framework, on_each_framework},
     world::{World, alice, cookies, next_of, on_every_store},
 };
 
@@ -54,9 +54,8 @@ async fn a_login_that_fails_ends_nothing() {
 }
 
 /// Login CSRF turned round: an attacker plants their own session in the victim's browser, and waits for the victim to log in.
-#[tokio::test]
-async fn a_planted_session_ends_when_its_browser_logs_in() {
-    let app = App::with(|routes| routes).await;
+async fn a_planted_session_ends_when_its_browser_logs_in(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let attacker = app.browser();
     let login = app.at("/login/op");
     app.world.provider.auto_login(Some("mallory"));
@@ -83,9 +82,8 @@ async fn a_planted_session_ends_when_its_browser_logs_in() {
     );
 }
 
-#[tokio::test]
-async fn a_session_that_cannot_be_looked_at_keeps_nobody_from_logging_in() {
-    let app = App::with(|routes| routes).await;
+async fn a_session_that_cannot_be_looked_at_keeps_nobody_from_logging_in(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let browser = app.browser();
     browser.log_in(&app.at("/login/op"), "alice").await.unwrap();
     let start = browser.get(&app.at("/login/op")).await.unwrap();
@@ -123,3 +121,8 @@ async fn after_a_logout_the_cookie_is_dead_in_every_process() {
     })
     .await;
 }
+
+on_each_framework!(
+    a_planted_session_ends_when_its_browser_logs_in,
+    a_session_that_cannot_be_looked_at_keeps_nobody_from_logging_in,
+);

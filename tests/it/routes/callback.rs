@@ -7,8 +7,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::App;
-use crate::world::soon;
+use crate::{
+    web::{App, Framework, on_each_framework},
+    world::soon,
+};
 
 /// A login that is about to come back, in a browser.
 struct Back<'a> {
@@ -85,9 +87,8 @@ async fn send(request: reqwest::RequestBuilder) -> Answer {
     }
 }
 
-#[tokio::test]
-async fn what_is_no_answer_is_our_own_error_and_uses_no_login_up() {
-    let app = App::with(|routes| routes).await;
+async fn what_is_no_answer_is_our_own_error_and_uses_no_login_up(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let back = Back::of(&app).await;
     let query = back.query();
     let code = back.callback.parameter("code").unwrap();
@@ -175,9 +176,8 @@ async fn what_is_no_answer_is_our_own_error_and_uses_no_login_up() {
     back.assert_comes_back().await;
 }
 
-#[tokio::test]
-async fn a_callback_comes_by_get_or_by_a_posted_form_of_a_bounded_size() {
-    let app = App::with(|routes| routes).await;
+async fn a_callback_comes_by_get_or_by_a_posted_form_of_a_bounded_size(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let back = Back::of(&app).await;
     let (query, path) = (back.query(), format!("/callback/op?{}", back.query()));
     for method in ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"] {
@@ -245,9 +245,8 @@ async fn a_callback_comes_by_get_or_by_a_posted_form_of_a_bounded_size() {
 }
 
 /// What HTTP itself does not allow is the server's to refuse, and nothing is left behind.
-#[tokio::test]
-async fn requests_that_are_no_http_do_not_reach_a_login() {
-    let app = App::with(|routes| routes).await;
+async fn requests_that_are_no_http_do_not_reach_a_login(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let back = Back::of(&app).await;
     let (query, cookies) = (back.query(), back.cookies());
     let address = app.base.trim_start_matches("http://").to_owned();
@@ -279,9 +278,8 @@ async fn requests_that_are_no_http_do_not_reach_a_login() {
     back.assert_comes_back().await;
 }
 
-#[tokio::test]
-async fn an_error_of_the_provider_is_shown_as_text_and_never_as_markup() {
-    let app = App::with(|routes| routes).await;
+async fn an_error_of_the_provider_is_shown_as_text_and_never_as_markup(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let markup = "<script>alert(1)</script>";
     for (said, status, code) in [
         ("access_denied", 403, "access_denied"),
@@ -336,9 +334,8 @@ async fn an_error_of_the_provider_is_shown_as_text_and_never_as_markup() {
     assert_eq!(app.world.provider.requests("/token"), 0);
 }
 
-#[tokio::test]
-async fn going_back_to_a_callback_is_an_error_that_leaves_the_session_alone() {
-    let app = App::with(|routes| routes).await;
+async fn going_back_to_a_callback_is_an_error_that_leaves_the_session_alone(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let browser = app.browser();
     let visit = browser
         .log_in(&app.at("/login/op?return_to=/me"), "alice")
@@ -417,9 +414,8 @@ fn assert_refused(page: &tokenkeep_testing::Page, path: &str) {
     }
 }
 
-#[tokio::test]
-async fn a_login_returns_to_the_own_origin_alone() {
-    let app = App::with(|routes| routes).await;
+async fn a_login_returns_to_the_own_origin_alone(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let encoded =
         |path: &str| url::form_urlencoded::byte_serialize(path.as_bytes()).collect::<String>();
     let browser = app.browser().accepting_json();
@@ -468,9 +464,8 @@ async fn a_login_returns_to_the_own_origin_alone() {
 }
 
 /// Other applications of a host set cookies that we have no say in.
-#[tokio::test]
-async fn cookies_of_others_do_not_stand_in_a_logins_way() {
-    let app = App::with(|routes| routes).await;
+async fn cookies_of_others_do_not_stand_in_a_logins_way(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     for before in [
         "city=M\u{fc}nchen; ".to_owned(),
         "a=b; ".repeat(150),
@@ -492,9 +487,8 @@ async fn cookies_of_others_do_not_stand_in_a_logins_way() {
     }
 }
 
-#[tokio::test]
-async fn whatever_host_a_request_names_addresses_are_those_of_base_url() {
-    let app = App::with(|routes| routes).await;
+async fn whatever_host_a_request_names_addresses_are_those_of_base_url(framework: Framework) {
+    let app = App::with(framework, |routes| routes).await;
     let http = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -519,3 +513,14 @@ async fn whatever_host_a_request_names_addresses_are_those_of_base_url() {
     let redirect_uri = to.query_pairs().find(|(name, _)| name == "redirect_uri");
     assert_eq!(redirect_uri.unwrap().1, app.at("/callback/op"));
 }
+
+on_each_framework!(
+    what_is_no_answer_is_our_own_error_and_uses_no_login_up,
+    a_callback_comes_by_get_or_by_a_posted_form_of_a_bounded_size,
+    requests_that_are_no_http_do_not_reach_a_login,
+    an_error_of_the_provider_is_shown_as_text_and_never_as_markup,
+    going_back_to_a_callback_is_an_error_that_leaves_the_session_alone,
+    a_login_returns_to_the_own_origin_alone,
+    cookies_of_others_do_not_stand_in_a_logins_way,
+    whatever_host_a_request_names_addresses_are_those_of_base_url,
+);

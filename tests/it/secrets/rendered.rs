@@ -1,48 +1,17 @@
 //! What a browser and a program see of the routes: pages, JSON, headers, addresses.
 
-use axum::{Router, extract::State, routing::get};
-use tokenkeep::{
-    OAuth,
-    axum::{SignedIn, routes},
-};
 use tokenkeep_testing::{Browser, Endpoint, Fault, Page};
 
 use super::search::Secrets;
-use crate::world::World;
-
-async fn me(user: SignedIn) -> String {
-    format!("{user:?} {:?}", user.session().claims())
-}
-
-async fn call(user: SignedIn) -> tokenkeep::axum::Result<String> {
-    let answer = user.grant("op")?.get("me").await?;
-    Ok(answer.text().await?)
-}
-
-async fn explain(State(oauth): State<OAuth>, user: SignedIn) -> tokenkeep::axum::Result<String> {
-    let told = oauth.explain(user.grant("op")?.key()?).await?;
-    Ok(format!("{told}\n{told:?}"))
-}
+use crate::{
+    web::{Framework, Routes, serve},
+    world::World,
+};
 
 /// A whole day of an application: logins that work and logins that fail, seen by people and by programs.
-pub(super) async fn pages(world: &World, secrets: &mut Secrets) -> Vec<Page> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
+pub(super) async fn pages(framework: Framework, world: &World, secrets: &mut Secrets) -> Vec<Page> {
     let registration = world.registration().userinfo_at_login();
-    let oauth = world
-        .bare(&world.store)
-        .register(registration)
-        .base_url(&base)
-        .build()
-        .unwrap();
-    let app = Router::new()
-        .route("/", get(async || "the start"))
-        .route("/me", get(me))
-        .route("/call", get(call))
-        .route("/explain", get(explain))
-        .merge(routes(&oauth))
-        .with_state(oauth.clone());
-    tokio::spawn(async move { axum::serve(listener, app).await });
+    let (base, _, _serves) = serve(framework, world, registration, Routes::default());
 
     let at = |path: &str| format!("{base}{path}");
     let mut pages = Vec::new();
@@ -61,7 +30,7 @@ pub(super) async fn pages(world: &World, secrets: &mut Secrets) -> Vec<Page> {
         let callback = came.at("/callback/op").unwrap().url.clone();
         pages.extend(came.steps);
         for path in [
-            "/me",
+            "/debug",
             "/call",
             "/explain",
             "/login/nobody",

@@ -1,25 +1,23 @@
-//! The few pages of our own: plain, and complete without script or style sheet; and what browsers must know of our answers.
+//! The few pages of our own: plain, and complete without script or style sheet.
 
-use axum::{
-    http::{HeaderMap, HeaderName, header},
-    response::{Html, IntoResponse, Response},
-};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokenkeep_core::{self as core, Session};
 
-/// For every answer: no cache keeps it, it is nothing but what it says it is, and its address, which may hold a code, is
-/// told to nobody.
-pub(crate) const PRIVATE: [(HeaderName, &str); 3] = [
-    (header::CACHE_CONTROL, "no-store"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"),
-];
+use crate::{Response, answer};
 
 /// What a page of ours may do: show itself, in no frame. Its one style sheet is named by its hash.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-Lxcn3wAuyooET/kXDJA+fabEIIYUmQBN2D/33CQJjnc='; \
-                      base-uri 'none'; frame-ancestors 'none'";
-const NO_FORMS: &str = "; form-action 'none'";
+macro_rules! policy {
+    ($forms:literal) => {
+        concat!(
+            "default-src 'none'; style-src 'sha256-Lxcn3wAuyooET/kXDJA+fabEIIYUmQBN2D/33CQJjnc='; ",
+            "base-uri 'none'; frame-ancestors 'none'",
+            $forms
+        )
+    };
+}
+const NO_FORMS: &str = policy!("; form-action 'none'");
 // Browsers apply `form-action` to the redirects after a form too, and logging out leads to any provider, and on from there.
-const ANY_FORMS: &str = "";
+const ANY_FORMS: &str = policy!("");
 
 const STYLE: &str =
     "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}";
@@ -60,31 +58,35 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// `title` and `body` are HTML.
-fn page(forms: &str, title: &str, body: &str) -> Response {
+fn page(status: StatusCode, policy: &'static str, title: &str, body: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title><style>{STYLE}</style></head>\
          <body><h1>{title}</h1>{body}</body></html>"
     );
-    let of_pages = [
-        (header::CONTENT_SECURITY_POLICY, format!("{POLICY}{forms}")),
-        // For browsers that know no `frame-ancestors`.
-        (header::X_FRAME_OPTIONS, "DENY".to_owned()),
-    ];
-    (PRIVATE, of_pages, Html(html)).into_response()
+    let mut response = answer::html(status, html);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(policy),
+    );
+    // For browsers that know no `frame-ancestors`.
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
 }
 
 /// What a provider's page shows in a frame that nobody sees.
 pub(crate) const SIGNED_OUT_IN_FRAME: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Signed out</title><p>Signed out</p></html>";
 
 /// What happened, and a way on.
-pub(crate) fn error(error: &core::Error) -> Response {
+pub(crate) fn error(status: StatusCode, error: &core::Error) -> Response {
     let (href, label) = match error.connect_url() {
         Some(url) => (escape(url), "Log in again"),
         None => ("/".to_owned(), "Back to the start"),
     };
     page(
+        status,
         NO_FORMS,
         "That did not work",
         &format!(
@@ -100,11 +102,13 @@ pub(crate) fn error(error: &core::Error) -> Response {
 pub(crate) fn log_out(session: Option<&Session>, action: &str) -> Response {
     match session {
         None => page(
+            StatusCode::OK,
             NO_FORMS,
             "Signed out",
             "<p>Nobody is signed in.</p><p><a href=\"/\">Back to the start</a></p>",
         ),
         Some(session) => page(
+            StatusCode::OK,
             ANY_FORMS,
             "Log out?",
             &format!(

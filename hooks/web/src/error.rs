@@ -2,26 +2,17 @@
 
 use std::{fmt, sync::Arc};
 
-use axum::{
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 use tokenkeep_core::{self as core, Cookie, ErrorCode, Phase};
 
-use crate::{SetCookies, page};
+use crate::{
+    Response,
+    answer::{self, set_cookies},
+    page,
+};
 
-/// A result of a handler.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// [`tokenkeep_core::Error`] as an answer: a fitting status, and `{error, phase, client, message, action, retry_after?,
-/// connect_url?}` as JSON, or a page for people where the request is known to want one.
-///
-/// The page runs no script, loads nothing and stands in no frame: its `content-security-policy` says so. No answer is kept by
-/// a cache or tells another site its address (`cache-control: no-store`, `referrer-policy: no-referrer`).
-///
-/// The core's error stands in the response's extensions as `Arc<tokenkeep_core::Error>`, so that a layer of the
-/// application can draw a page of its own; it also replaces the `content-security-policy` then.
+/// [`tokenkeep_core::Error`] as an answer; the hooks' type of this name says more.
 pub struct Error {
     error: Arc<core::Error>,
     page: bool,
@@ -136,27 +127,36 @@ impl From<reqwest::Error> for Error {
     }
 }
 
-impl IntoResponse for Error {
-    fn into_response(self) -> Response {
+impl Error {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
         let own = || StatusCode::from_u16(self.error.code().http_status()).ok();
         let status = self.status.or_else(own);
-        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The answer. The core's error stands in its extensions.
+    #[must_use]
+    pub fn response(&self) -> Response {
+        let status = self.status();
         if status.is_server_error() {
             tracing::warn!(error = %self.error, help = self.error.help(), "answered with an error");
         } else {
             tracing::debug!(error = %self.error, "answered with an error");
         }
         let mut response = if self.page {
-            (status, page::error(&self.error)).into_response()
+            page::error(status, &self.error)
         } else {
-            (status, page::PRIVATE, axum::Json(Self::json(&self.error))).into_response()
+            answer::json(status, &Self::json(&self.error))
         };
         let headers = response.headers_mut();
         if let Some(wait) = self.error.retry_after() {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        set_cookies(headers, &self.cookies);
         response.extensions_mut().insert(Arc::clone(&self.error));
-        (SetCookies(self.cookies), response).into_response()
+        response
     }
 }
