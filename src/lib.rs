@@ -34,6 +34,9 @@
 //! # Ok::<(), tokenkeep::Error>(())
 //! ```
 //!
+//! Settings come from the environment ([`Env`]), a map, or a document that a configuration crate has read ([`Settings`]);
+//! `docs/configuration.md` in the repository lists every key.
+//!
 //! There is no default store, and a store that leaves the process needs a [`KeyRing`]; `build()` says which line is missing.
 //!
 //! # Logging in without a web framework

@@ -21,7 +21,7 @@ use std::{env, process::ExitCode};
 use work::{Copy, Outcome, Ran};
 
 const HELP: &str = "\
-usage: cargo run -p tokenkeep-checks -- [--list | --rows] [TEXT]
+usage: cargo run -p tokenkeep-checks -- [--list | --rows [--quick]] [TEXT]
 
 Takes each check of a login out of a copy of the source, one at a time, and sees a test fail.
 The copy and what is built from it stand in target/checks.
@@ -29,16 +29,19 @@ The copy and what is built from it stand in target/checks.
   TEXT     only the checks whose file or name holds this text
   --list   tell which checks there are, and take none out
   --rows   for the rows of docs/authlib*.md whose id begins with TEXT: without each check that a row names, one of the
-           row's own tests must fail";
+           row's own tests must fail
+  --quick  by unit tests alone, and for the rows that have some";
 
 fn main() -> ExitCode {
     let mut only = String::new();
     let mut list_only = false;
     let mut by_row = false;
+    let mut quick = false;
     for argument in env::args().skip(1) {
         match argument.as_str() {
             "--list" => list_only = true,
             "--rows" => by_row = true,
+            "--quick" => quick = true,
             "-h" | "--help" => {
                 println!("{HELP}");
                 return ExitCode::SUCCESS;
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         }
     }
     if by_row {
-        return ended(by_row::take_out(&only));
+        return ended(by_row::take_out(&only, quick));
     }
     let chosen: Vec<_> = list::checks()
         .filter(|check| check.file.contains(&only) || check.name.contains(&only))
