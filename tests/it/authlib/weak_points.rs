@@ -395,3 +395,19 @@ async fn without_an_end_session_endpoint_a_logout_ends_here_and_is_no_error() {
     assert!(out.redirect.is_none() && !out.cookies.is_empty());
     assert!(!oauth.is_signed_in(&session).await.unwrap());
 }
+
+/// Section 1.23: in Authlib a resource (RFC 8707) is a free parameter, of which no token knows.
+#[tokio::test]
+async fn each_resource_has_a_token_of_its_own() {
+    let world = World::new().await;
+    let oauth = world.oauth();
+    let app = oauth.client(CLIENT).unwrap().app();
+    for _ in 0..2 {
+        for resource in ["https://a.example/", "https://b.example/"] {
+            let answer = app.clone().resource(resource).get("me").await;
+            let me: Value = answer.unwrap().json().await.unwrap();
+            assert_eq!(me["resources"], json!([resource]));
+        }
+    }
+    assert_eq!(world.provider.token_requests("client_credentials"), 2);
+}
