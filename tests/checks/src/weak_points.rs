@@ -4,14 +4,13 @@ use crate::list::{Group, Part};
 
 /// Integration tests that `docs/authlib-*.md` name.
 const AUTHLIB: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "authlib"]);
-/// Integration tests of what a crowd costs, and of pauses.
-const CROWD: Part = Part::Only(&[
+/// Integration tests of pauses.
+const PAUSES: Part = Part::Only(&[
     "-p",
     "tokenkeep-it",
     "--test",
     "it",
     "--",
-    "refresh::crowd::a_thousand",
     "refresh::answers::a_pause",
 ]);
 /// Integration tests of answers that are late or none.
@@ -545,7 +544,7 @@ const EVENTS: Group = Group {
 /// One refresh for all who ask.
 const COORDINATOR: Group = Group {
     file: "core/src/refresh/coordinator.rs",
-    part: CROWD,
+    part: AUTHLIB,
     checks: &[(
         "one refresh for all who ask",
         "if let Some(flight) = flights.get(key).filter(|flight| flight.can_be_joined()) {",
@@ -556,7 +555,7 @@ const COORDINATOR: Group = Group {
 /// What a failed refresh waits for.
 const ATTEMPT: Group = Group {
     file: "core/src/refresh/decide.rs",
-    part: CROWD,
+    part: PAUSES,
     checks: &[(
         "the pause that a provider asks for",
         "        } => AfterFailure::CoolFor { wait },\n",
