@@ -4,14 +4,13 @@ use crate::list::{Group, Part};
 
 /// Integration tests that `docs/authlib-*.md` name.
 const AUTHLIB: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "authlib"]);
-/// Integration tests of what a crowd costs, and of pauses.
-const CROWD: Part = Part::Only(&[
+/// Integration tests of pauses.
+const PAUSES: Part = Part::Only(&[
     "-p",
     "tokenkeep-it",
     "--test",
     "it",
     "--",
-    "refresh::crowd::a_thousand",
     "refresh::answers::a_pause",
 ]);
 /// Integration tests of answers that are late or none.
@@ -25,8 +24,7 @@ const RACE: Part = Part::Only(&[
     "--",
     "race::eight_processes_spend_each_refresh_token_once_over_sqlite",
 ]);
-/// Integration tests of the application's own tokens, and of refreshes one after the other.
-const APP: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "refresh::app"]);
+/// Integration tests of refreshes one after the other.
 const FORCED: Part = Part::Only(&[
     "-p",
     "tokenkeep-it",
@@ -546,7 +544,7 @@ const EVENTS: Group = Group {
 /// One refresh for all who ask.
 const COORDINATOR: Group = Group {
     file: "core/src/refresh/coordinator.rs",
-    part: CROWD,
+    part: AUTHLIB,
     checks: &[(
         "one refresh for all who ask",
         "if let Some(flight) = flights.get(key).filter(|flight| flight.can_be_joined()) {",
@@ -557,7 +555,7 @@ const COORDINATOR: Group = Group {
 /// What a failed refresh waits for.
 const ATTEMPT: Group = Group {
     file: "core/src/refresh/decide.rs",
-    part: CROWD,
+    part: PAUSES,
     checks: &[(
         "the pause that a provider asks for",
         "        } => AfterFailure::CoolFor { wait },\n",
@@ -616,7 +614,7 @@ const USERINFO: Group = Group {
     checks: &[(
         "userinfo that hooks mend",
         "            hooks.userinfo_response(self.name(), &mut value).await?;\n",
-        "            hooks.userinfo_response(self.name(), &mut value.clone()).await?;\n",
+        "            let mut seen: serde_json::Value = value;\n            let value = seen.clone();\n            hooks.userinfo_response(self.name(), &mut seen).await?;\n",
     )],
 };
 
@@ -744,7 +742,7 @@ const NO_CODE: Group = Group {
 /// Tokens for a resource.
 const RESOURCE: Group = Group {
     file: "core/src/client/grant.rs",
-    part: APP,
+    part: AUTHLIB,
     checks: &[(
         "a token for a resource of its own",
         "resources.push(resource.into());",
