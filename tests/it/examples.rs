@@ -1,5 +1,7 @@
 //! The examples run, as `cargo run --example` runs them: each fails if it does not see what it tells.
 
+#[path = "../../examples/actix.rs"]
+mod actix;
 #[path = "../../examples/adopt.rs"]
 mod adopt;
 #[path = "../../examples/audit_log.rs"]
@@ -17,6 +19,11 @@ fn well(outcome: Result<(), impl std::fmt::Debug>) {
     if let Err(error) = outcome {
         panic!("the example fails: {error:?}");
     }
+}
+
+#[test]
+fn an_application_in_actix_web_logs_people_in() {
+    well(actix::main());
 }
 
 #[test]
@@ -57,5 +64,5 @@ fn no_example_is_longer_than_60_lines() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 5, "each is run above");
+    assert_eq!(examples, 6, "each is run above");
 }

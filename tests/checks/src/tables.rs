@@ -33,6 +33,9 @@ pub(crate) const GROUPS: &[Group] = &[
     HINT,
     SESSION,
     LOGOUT,
+    CONNECT,
+    CONNECTIONS,
+    POSTED,
 ];
 
 /// The ID token: OpenID Connect Core section 3.1.3.7 and RFC 8725.
@@ -997,4 +1000,56 @@ const LIFE: Group = Group {
         "            .filter(|life| !life.is_zero());",
         "            .filter(|_| true);",
     )],
+};
+
+/// Adding a grant by the routes.
+const CONNECT: Group = Group {
+    file: "hooks/web/src/routes/login.rs",
+    part: Part::Login,
+    checks: &[(
+        "a connect that another site starts",
+        "            refuse_cross_site(&request.headers)?;",
+        "",
+    )],
+};
+
+/// The page of connected accounts.
+const CONNECTIONS: Group = Group {
+    file: "hooks/web/src/routes/connections.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a client that the application does not show, on the page",
+            "            .filter(|((client, _), _)| self.shows(session, client));",
+            "            .filter(|_| true);",
+        ),
+        (
+            "a client that the application does not show, disconnected",
+            "            if !self.shows(user.session(), client) {",
+            "            if false {",
+        ),
+        (
+            "a tenant without a grant",
+            "            if is_default || (is_there && is_known()) {",
+            "            if is_default || is_known() {",
+        ),
+    ],
+};
+
+/// What comes with a form.
+const POSTED: Group = Group {
+    file: "hooks/web/src/user.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a form without the session's token",
+            "    user.check_csrf(csrf_header(headers).or(field), headers)?;",
+            "    let _ = field;",
+        ),
+        (
+            "a request that may change something without the session's token",
+            "            user.check_csrf(csrf_header(headers), headers)?;",
+            "            let _ = user;",
+        ),
+    ],
 };
