@@ -48,15 +48,10 @@ pub(crate) async fn main() -> std::result::Result<(), Box<dyn Error>> {
 
     // Somebody comes along.
     let browser = provider.browser();
-    let steps = [
-        ("/login/drive", "hello"),
-        ("/files", "alice"),
-        ("/connections", "Disconnect"),
-    ];
-    for (path, said) in steps {
-        let page = browser.log_in(&format!("{base}{path}"), "alice").await?;
-        println!("{path}: {}", page.last().status);
-        assert!(page.last().body.contains(said), "{}", page.last().body);
+    for path in ["/login/drive", "/", "/files", "/connections"] {
+        let visit = browser.log_in(&format!("{base}{path}"), "alice").await?;
+        println!("{path}: {}", visit.last().body);
+        assert_eq!(visit.last().status, 200);
     }
     handle.stop(true).await;
     Ok(())

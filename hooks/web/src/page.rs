@@ -163,7 +163,11 @@ fn row(session: &Session, connection: &Connection) -> String {
     let since = connection.since.map_or_else(String::new, |since| {
         let time = since.to_string();
         let day = time.split('T').next().unwrap_or_default();
-        format!(" since <time datetime=\"{time}\">{day}</time>")
+        let when = match connection.state {
+            State::LoginNeeded => "; connected on",
+            _ => " since",
+        };
+        format!("{when} <time datetime=\"{time}\">{day}</time>")
     });
     let scopes = match connection.scopes.join(", ") {
         scopes if scopes.is_empty() => String::new(),
