@@ -270,8 +270,8 @@ struct Tenants(Registration, Registration);
 #[async_trait]
 impl ClientSource for Tenants {
     async fn registration(&self, name: &str) -> tokenkeep::Result<Option<Registration>> {
-        let all = [&self.0, &self.1].into_iter();
-        Ok(all.filter(|tenant| tenant.name() == name).cloned().next())
+        let mut all = [&self.0, &self.1].into_iter();
+        Ok(all.find(|tenant| tenant.name() == name).cloned())
     }
 }
 
