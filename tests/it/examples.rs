@@ -1,5 +1,7 @@
 //! The examples run, as `cargo run --example` runs them: each fails if it does not see what it tells.
 
+#[path = "../../examples/actix.rs"]
+mod actix;
 #[path = "../../examples/adopt.rs"]
 mod adopt;
 #[path = "../../examples/audit_log.rs"]
@@ -19,6 +21,11 @@ fn well(outcome: Result<(), impl std::fmt::Debug>) {
     if let Err(error) = outcome {
         panic!("the example fails: {error:?}");
     }
+}
+
+#[test]
+fn an_application_in_actix_web_logs_people_in() {
+    well(actix::main());
 }
 
 #[test]

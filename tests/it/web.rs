@@ -5,7 +5,7 @@ mod by_axum;
 
 use std::{pin::Pin, sync::Arc};
 
-use tokenkeep::{Login, OAuth, Registration};
+use tokenkeep::{Login, OAuth, OAuthBuilder, Registration, Session};
 use tokenkeep_testing::Browser;
 
 use crate::world::World;
@@ -41,11 +41,14 @@ type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = std::io::Result
     + Send
     + Sync;
 
+type Shown = dyn Fn(&Session, &str) -> bool + Send + Sync;
+
 /// What a test says of the routes, in the words of either hook.
 #[derive(Clone, Default)]
 pub(crate) struct Routes {
     prefix: Option<String>,
     owner: Option<Arc<OwnerOf>>,
+    shown: Option<Arc<Shown>>,
     after_login: Option<String>,
     after_logout: Option<String>,
     own_page: bool,
@@ -63,6 +66,14 @@ impl Routes {
         Fut: Future<Output = std::io::Result<String>> + Send + 'static,
     {
         self.owner = Some(Arc::new(move |login| Box::pin(owner(login))));
+        self
+    }
+
+    pub(crate) fn connections(
+        mut self,
+        shown: impl Fn(&Session, &str) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.shown = Some(Arc::new(shown));
         self
     }
 
@@ -93,6 +104,9 @@ macro_rules! say {
         if let Some(owner) = said.owner.clone() {
             routes = routes.owner(move |login| owner(login));
         }
+        if let Some(shown) = said.shown.clone() {
+            routes = routes.connections(move |user, client| shown(user, client));
+        }
         if let Some(path) = &said.after_login {
             routes = routes.after_login(path);
         }
@@ -115,17 +129,17 @@ pub(crate) struct App {
     _serves: Serves,
 }
 
-/// Lets the application listen with one client: its address, its registry, and what ends it when it is dropped.
+/// Lets the application listen: its address, its registry, and what ends it when it is dropped.
 pub(crate) fn serve(
     framework: Framework,
     world: &World,
-    client: Registration,
+    build: impl FnOnce(OAuthBuilder) -> OAuthBuilder,
     routes: Routes,
 ) -> (String, OAuth, Serves) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let builder = world.bare(&world.store).register(client).base_url(&base);
+    let builder = build(world.bare(&world.store).base_url(&base));
     let oauth = builder.build().unwrap();
     let serves = match framework {
         Framework::Axum => {
@@ -163,8 +177,34 @@ impl App {
     ) -> Self {
         let world = World::new().await;
         let registration = client(world.registration());
+        Self::serving(
+            framework,
+            world,
+            |builder| builder.register(registration),
+            routes,
+        )
+    }
+
+    /// With more than the one client.
+    pub(crate) fn built(
+        framework: Framework,
+        world: World,
+        build: impl FnOnce(OAuthBuilder) -> OAuthBuilder,
+        routes: impl FnOnce(Routes) -> Routes,
+    ) -> Self {
+        let registration = world.registration();
+        let build = |builder: OAuthBuilder| build(builder.register(registration));
+        Self::serving(framework, world, build, routes)
+    }
+
+    fn serving(
+        framework: Framework,
+        world: World,
+        build: impl FnOnce(OAuthBuilder) -> OAuthBuilder,
+        routes: impl FnOnce(Routes) -> Routes,
+    ) -> Self {
         let routes = routes(Routes::default());
-        let (base, oauth, serves) = serve(framework, &world, registration, routes);
+        let (base, oauth, serves) = serve(framework, &world, build, routes);
         Self {
             world,
             base,

@@ -347,6 +347,14 @@ pub struct GrantInfo {
 }
 
 impl GrantInfo {
+    /// Since when it stands, to about a second: the last login, or the adoption. Where closures keep it, when this process
+    /// saw it first.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        // So that a key never repeats one, a login's generation is its time in milliseconds; each renewal adds one.
+        Timestamp::from_millis(i64::try_from(self.generation).unwrap_or(i64::MAX))
+    }
+
     pub(crate) fn of(key: TokenKey, record: &Record) -> Self {
         let access = record.payload().and_then(|payload| {
             payload

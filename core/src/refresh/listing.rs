@@ -21,6 +21,11 @@ impl Keeper {
             .map_err(|error| Error::from(error).with_client(key.client()))
     }
 
+    /// Does the store list what it keeps?
+    pub(crate) fn can_find(&self) -> bool {
+        self.0.store.capabilities().find
+    }
+
     /// Every record of an owner.
     pub(crate) async fn records_of(&self, owner: &str) -> Result<Vec<TokenSummary>> {
         // The empty owner column is the application itself.

@@ -74,6 +74,17 @@ impl OAuth {
             .collect())
     }
 
+    /// Does [`grants`](Self::grants) show what is kept of this client? Not where closures keep it, nor where the store has
+    /// no `find_tokens`: then [`Grant::info`](crate::Grant::info) asks for each by its key.
+    ///
+    /// # Errors
+    /// `not_initialized`.
+    pub fn lists(&self, client: &str) -> Result<bool> {
+        let ready = self.ready()?;
+        let by_closures = ready.clients().closures.keeping(client).is_some();
+        Ok(ready.keeper().can_find() && !by_closures)
+    }
+
     /// What happened to a grant or session: its last 16 steps, when, in which process, why, and what the provider
     /// answered. For the people who run the application; free of secrets, and readable without the key that seals the
     /// record.

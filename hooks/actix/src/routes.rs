@@ -71,7 +71,7 @@ impl HttpServiceFactory for Routes {
     fn register(self, config: &mut AppService) {
         self.web.announce();
         let routes = Arc::new(self);
-        for route in Route::ALL {
+        for route in routes.web.routes() {
             let client = if route.names_client() {
                 "/{client}"
             } else {

@@ -63,7 +63,7 @@ impl<S: Clone + Send + Sync + 'static> From<Routes> for Router<S> {
         routes.web.announce();
         let routes = Arc::new(routes);
         let mut router = Self::new();
-        for route in Route::ALL {
+        for route in routes.web.routes() {
             let routes = Arc::clone(&routes);
             let client = if route.names_client() {
                 "/{client}"

@@ -161,6 +161,13 @@ macro_rules! hook {
         /// | `POST /backchannel-logout/{client}` | the provider ends sessions, whatever their browsers do ([`Client::backchannel_logout`](tokenkeep_core::Client::backchannel_logout)); to be registered there as `backchannel_logout_uri` |
         /// | `GET /frontchannel-logout/{client}` | a page of the provider's ends a session by `iss` and `sid`, in a frame ([`Client::frontchannel_logout`](tokenkeep_core::Client::frontchannel_logout)); to be registered there as `frontchannel_logout_uri`, with `frontchannel_logout_session_required` |
         ///
+        /// With [`Routes::connections`] there are two more:
+        ///
+        /// | route | what it does |
+        /// |---|---|
+        /// | `GET /connections` | what the signed-in user has connected: state, scopes, since when, and buttons to connect, reconnect and disconnect; for programs `{owner, csrf, connections: [{client, account, state, scopes, since, connect, disconnect}]}`, where `state` is `connected`, `login_needed` or `not_connected`, and `since` the last login in seconds |
+        /// | `POST /disconnect/{client}` | logs a grant of the user's out here and revokes it at the provider, where it can be done; the form has `csrf`, and `account` for a further account's label |
+        ///
         /// The back channel is answered exactly as its specification says: 200 with an empty body if what the token names has
         /// ended, also if there was nothing to end; 400 with the JSON of [`Error`] for a token that is refused
         /// (`invalid_logout_token`), and for whatever else keeps the sessions from ending, a store that is away included; 404
@@ -205,6 +212,20 @@ macro_rules! hook {
                 E: Into<Box<dyn ::std::error::Error + Send + Sync>>,
             {
                 self.web.set_owner(owner);
+                self
+            }
+
+            /// Adds a page of connected accounts, `/connections`, which shows the signed-in user each registered client that
+            /// `shown` picks for them. There is no page without this: names of clients may be nobody's business. Clients of
+            /// a [`ClientSource`](tokenkeep_core::ClientSource) are shown where the user has a grant.
+            ///
+            /// What an old table holds counts as connected once it has moved in
+            /// ([`on_missing`](tokenkeep_core::OAuthBuilder::on_missing)).
+            pub fn connections(
+                mut self,
+                shown: impl Fn(&$crate::core::Session, &str) -> bool + Send + Sync + 'static,
+            ) -> Self {
+                self.web.set_connections(shown);
                 self
             }
 

@@ -3,13 +3,16 @@
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokenkeep_core::{self as core, Session};
 
-use crate::{Response, answer};
+use crate::{
+    Response, answer,
+    routes::{Connection, State},
+};
 
 /// What a page of ours may do: show itself, in no frame. Its one style sheet is named by its hash.
 macro_rules! policy {
     ($forms:literal) => {
         concat!(
-            "default-src 'none'; style-src 'sha256-Lxcn3wAuyooET/kXDJA+fabEIIYUmQBN2D/33CQJjnc='; ",
+            "default-src 'none'; style-src 'sha256-ci8CkKVovANQBKraLS33/ZfiFNKdx/dFrRLvWLZTzJE='; ",
             "base-uri 'none'; frame-ancestors 'none'",
             $forms
         )
@@ -19,8 +22,10 @@ const NO_FORMS: &str = policy!("; form-action 'none'");
 // Browsers apply `form-action` to the redirects after a form too, and logging out leads to any provider, and on from there.
 const ANY_FORMS: &str = policy!("");
 
-const STYLE: &str =
-    "body{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:15vh auto;padding:0 1rem}";
+// Disconnecting leads back to the same page.
+const OWN_FORMS: &str = policy!("; form-action 'self'");
+
+const STYLE: &str = include_str!("page.css");
 
 /// Does a request with these headers want a page rather than JSON? Browsers ask for `text/html` first.
 #[must_use]
@@ -121,6 +126,82 @@ pub(crate) fn log_out(session: Option<&Session>, action: &str) -> Response {
             ),
         ),
     }
+}
+
+/// What the user has connected, each with its buttons.
+pub(crate) fn connections(session: &Session, shown: &[Connection]) -> Response {
+    let rows: String = shown
+        .iter()
+        .map(|connection| row(session, connection))
+        .collect();
+    let body = if shown.is_empty() {
+        "<p>There is nothing to connect.</p>".to_owned()
+    } else {
+        format!("<ul>{rows}</ul>")
+    };
+    page(
+        StatusCode::OK,
+        OWN_FORMS,
+        "Connected accounts",
+        &format!("{body}<p><a href=\"/\">Back to the start</a></p>"),
+    )
+}
+
+fn row(session: &Session, connection: &Connection) -> String {
+    let client = escape(&connection.client);
+    let account = escape(&connection.account);
+    let name = match connection.account.as_str() {
+        "" => client.clone(),
+        _ => format!("{client} \u{b7} {account}"),
+    };
+    let state = connection.state.as_str();
+    let said = match connection.state {
+        State::Connected => "Connected",
+        State::LoginNeeded => "Needs a new login",
+        State::NotConnected => "Not connected",
+    };
+    let since = connection.since.map_or_else(String::new, |since| {
+        let time = since.to_string();
+        let day = time.split('T').next().unwrap_or_default();
+        let when = match connection.state {
+            State::LoginNeeded => "; connected on",
+            _ => " since",
+        };
+        format!("{when} <time datetime=\"{time}\">{day}</time>")
+    });
+    let scopes = match connection.scopes.join(", ") {
+        scopes if scopes.is_empty() => String::new(),
+        scopes => format!("<p><small>May use: {}</small></p>", escape(&scopes)),
+    };
+    format!(
+        "<li data-test=\"connection\" data-client=\"{client}\" data-account=\"{account}\" data-state=\"{state}\">\
+         <div><h2>{name}</h2><p class=\"{state}\">{said}{since}</p>{scopes}</div>{}</li>",
+        buttons(session, connection, &name, &account),
+    )
+}
+
+/// A link that connects, a button that disconnects: a link must not. `name` and `account` are HTML.
+fn buttons(session: &Session, connection: &Connection, name: &str, account: &str) -> String {
+    let label = match connection.state {
+        State::LoginNeeded => "Reconnect",
+        _ => "Connect",
+    };
+    let connect = connection.connect.as_deref().map_or_else(String::new, |path| {
+        format!(
+            "<a class=\"button\" data-test=\"connect\" aria-label=\"{label} {name}\" href=\"{}\">{label}</a>",
+            escape(path)
+        )
+    });
+    if connection.state == State::NotConnected {
+        return connect;
+    }
+    format!(
+        "{connect}<form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"csrf\" value=\"{}\">\
+         <input type=\"hidden\" name=\"account\" value=\"{account}\">\
+         <button data-test=\"disconnect\" aria-label=\"Disconnect {name}\">Disconnect</button></form>",
+        escape(&connection.disconnect),
+        escape(session.csrf()),
+    )
 }
 
 #[cfg(test)]

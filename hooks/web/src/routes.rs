@@ -1,14 +1,16 @@
 //! The routes of a login and a logout: from a request to its answer.
 
 mod by_provider;
+mod connections;
 mod login;
 mod logout;
 
 use std::{error::Error as StdError, fmt, pin::Pin, sync::Arc};
 
+pub(crate) use connections::{Connection, State};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 pub use logout::LogOutPage;
-use tokenkeep_core::{self as core, Client, ErrorCode, Login, OAuth, Phase};
+use tokenkeep_core::{self as core, Client, ErrorCode, Login, OAuth, Phase, Session};
 
 use crate::{
     Error, Request, Response, SignedIn,
@@ -19,6 +21,8 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 type OwnerOf = dyn Fn(Arc<Login>) -> Pin<Box<dyn Future<Output = Result<String, BoxError>> + Send>>
     + Send
     + Sync;
+
+type Shown = dyn Fn(&Session, &str) -> bool + Send + Sync;
 
 /// One of our places in an application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +42,14 @@ pub enum Route {
     BackChannel,
     /// A logout by the provider, in a frame of its page.
     FrontChannel,
+    /// What the signed-in user has connected.
+    Connections,
+    /// Ends one of them.
+    Disconnect,
 }
 
 impl Route {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::LogIn,
         Self::Connect,
         Self::Callback,
@@ -50,6 +57,8 @@ impl Route {
         Self::LoggedOut,
         Self::BackChannel,
         Self::FrontChannel,
+        Self::Connections,
+        Self::Disconnect,
     ];
 
     /// The first segment of its path.
@@ -63,13 +72,15 @@ impl Route {
             Self::LoggedOut => "logged-out",
             Self::BackChannel => "backchannel-logout",
             Self::FrontChannel => "frontchannel-logout",
+            Self::Connections => "connections",
+            Self::Disconnect => "disconnect",
         }
     }
 
     /// Does its path name a client, in a second and last segment?
     #[must_use]
     pub fn names_client(self) -> bool {
-        !matches!(self, Self::LogOut)
+        !matches!(self, Self::LogOut | Self::Connections)
     }
 
     /// Is the body of such a request looked at?
@@ -84,10 +95,12 @@ impl Route {
             // A look by HEAD must not use the login up.
             Self::Callback => &[Method::GET, Method::POST],
             Self::LogOut => &[Method::GET, Method::HEAD, Method::POST],
-            Self::BackChannel => &[Method::POST],
-            Self::LogIn | Self::Connect | Self::LoggedOut | Self::FrontChannel => {
-                &[Method::GET, Method::HEAD]
-            }
+            Self::BackChannel | Self::Disconnect => &[Method::POST],
+            Self::LogIn
+            | Self::Connect
+            | Self::LoggedOut
+            | Self::FrontChannel
+            | Self::Connections => &[Method::GET, Method::HEAD],
         }
     }
 }
@@ -97,6 +110,8 @@ impl Route {
 pub struct Routes {
     oauth: OAuth,
     owner: Option<Arc<OwnerOf>>,
+    /// Which clients the page of connected accounts shows; without it there is none.
+    shown: Option<Arc<Shown>>,
     prefix: String,
     after_login: String,
     after_logout: String,
@@ -117,6 +132,7 @@ impl Routes {
         Self {
             oauth: oauth.clone(),
             owner: None,
+            shown: None,
             prefix: String::new(),
             after_login: "/".into(),
             after_logout: "/".into(),
@@ -155,6 +171,22 @@ impl Routes {
         self.after_logout = path;
     }
 
+    /// Adds the page of connected accounts, with the clients that the application shows to a user.
+    pub fn set_connections(
+        &mut self,
+        shown: impl Fn(&Session, &str) -> bool + Send + Sync + 'static,
+    ) {
+        self.shown = Some(Arc::new(shown));
+    }
+
+    /// Those that are asked for.
+    pub fn routes(&self) -> impl Iterator<Item = Route> {
+        let has_page = self.shown.is_some();
+        let is_of_page = |route: &Route| matches!(route, Route::Connections | Route::Disconnect);
+        let all = Route::ALL.into_iter();
+        all.filter(move |route| has_page || !is_of_page(route))
+    }
+
     /// What stands before each path: nothing, or a path without a slash at its end.
     #[must_use]
     pub fn prefix(&self) -> &str {
@@ -186,6 +218,8 @@ impl Routes {
             Route::LoggedOut => self.logged_out(request),
             Route::BackChannel => self.back_channel(request).await,
             Route::FrontChannel => self.front_channel(request).await,
+            Route::Connections => self.connections(request).await,
+            Route::Disconnect => self.disconnect(request).await,
         }
     }
 
@@ -194,10 +228,13 @@ impl Routes {
     }
 
     /// An address of ours as providers know it.
-    fn own_url(&self, route: Route, client: &str) -> Result<String, Error> {
+    fn own_url(&self, route: Route, client: Option<&str>) -> Result<url::Url, Error> {
         let configure = |what: &str| {
-            core::Error::new(ErrorCode::InvalidConfiguration, Phase::Configure, what)
-                .with_client(client)
+            let error = core::Error::new(ErrorCode::InvalidConfiguration, Phase::Configure, what);
+            match client {
+                Some(client) => error.with_client(client),
+                None => error,
+            }
         };
         let base = self.oauth.base_url().ok_or_else(|| {
             configure(
@@ -211,15 +248,15 @@ impl Routes {
                 .map_err(|()| configure("the application's address has no path"))?;
             segments.pop_if_empty();
             segments.extend(self.prefix.split('/').filter(|segment| !segment.is_empty()));
-            segments.push(route.name()).push(client);
+            segments.push(route.name()).extend(client);
         }
-        Ok(url.into())
+        Ok(url)
     }
 
     async fn redirect_uri(&self, client: &Client) -> Result<String, Error> {
         match client.redirect_uri().await? {
             Some(uri) => Ok(uri),
-            None => self.own_url(Route::Callback, client.name()),
+            None => Ok(self.own_url(Route::Callback, Some(client.name()))?.into()),
         }
     }
 

@@ -42,6 +42,9 @@ pub(crate) const GROUPS: &[Group] = &[
     CALLS,
     PLACES,
     BELOW,
+    CONNECT,
+    CONNECTIONS,
+    POSTED,
 ];
 
 /// The ID token: OpenID Connect Core section 3.1.3.7 and RFC 8725.
@@ -1185,4 +1188,56 @@ const BELOW: Group = Group {
         "state.failure = Some(error.without_url());",
         "state.failure = Some(error);",
     )],
+};
+
+/// Adding a grant by the routes.
+const CONNECT: Group = Group {
+    file: "hooks/web/src/routes/login.rs",
+    part: Part::Login,
+    checks: &[(
+        "a connect that another site starts",
+        "            refuse_cross_site(&request.headers)?;",
+        "",
+    )],
+};
+
+/// The page of connected accounts.
+const CONNECTIONS: Group = Group {
+    file: "hooks/web/src/routes/connections.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a client that the application does not show, on the page",
+            "            .filter(|((client, _), _)| self.shows(session, client));",
+            "            .filter(|_| true);",
+        ),
+        (
+            "a client that the application does not show, disconnected",
+            "            if !self.shows(user.session(), client) {",
+            "            if false {",
+        ),
+        (
+            "a tenant without a grant",
+            "            if is_default || (is_there && is_known()) {",
+            "            if is_default || is_known() {",
+        ),
+    ],
+};
+
+/// What comes with a form.
+const POSTED: Group = Group {
+    file: "hooks/web/src/user.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "a form without the session's token",
+            "    user.check_csrf(csrf_header(headers).or(field), headers)?;",
+            "    let _ = field;",
+        ),
+        (
+            "a request that may change something without the session's token",
+            "            user.check_csrf(csrf_header(headers), headers)?;",
+            "            let _ = user;",
+        ),
+    ],
 };

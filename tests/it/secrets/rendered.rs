@@ -11,7 +11,12 @@ use crate::{
 /// A whole day of an application: logins that work and logins that fail, seen by people and by programs.
 pub(super) async fn pages(framework: Framework, world: &World, secrets: &mut Secrets) -> Vec<Page> {
     let registration = world.registration().userinfo_at_login();
-    let (base, _, _serves) = serve(framework, world, registration, Routes::default());
+    let (base, _, _serves) = serve(
+        framework,
+        world,
+        |builder| builder.register(registration),
+        Routes::default().connections(|_, _| true),
+    );
 
     let at = |path: &str| format!("{base}{path}");
     let mut pages = Vec::new();
@@ -35,6 +40,7 @@ pub(super) async fn pages(framework: Framework, world: &World, secrets: &mut Sec
             "/explain",
             "/login/nobody",
             "/connect/op",
+            "/connections",
             "/logout",
         ] {
             pages.push(browser.get(&at(path)).await.unwrap());
@@ -128,7 +134,7 @@ pub(super) fn search(pages: &[Page], secrets: &Secrets) {
         statuses.insert(page.status);
         let place = format!("{} {}", page.method, page.url.path());
         let mut found = secrets.found_in(&page.body);
-        if page.url.path() == "/logout" {
+        if matches!(page.url.path(), "/logout" | "/connections") {
             found.remove("a csrf token");
         }
         if page.url.path() == "/callback/op" {

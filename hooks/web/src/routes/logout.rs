@@ -65,8 +65,8 @@ impl Routes {
         let (user, ()) = read_form(&self.oauth, headers, body).await?;
         let session = user.session();
         let work = async {
-            let back = self.own_url(Route::LoggedOut, session.client())?;
-            let out = self.oauth.log_out(session, Some(&back)).await?;
+            let back = self.own_url(Route::LoggedOut, Some(session.client()))?;
+            let out = self.oauth.log_out(session, Some(back.as_str())).await?;
             let to = out
                 .redirect
                 .map_or_else(|| self.after_logout.clone(), String::from);
