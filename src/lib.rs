@@ -218,5 +218,6 @@ pub use tokenkeep_axum as axum;
 
 /// The programs of the README compile.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+#[doc = include_str!("../docs/grants.md")]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

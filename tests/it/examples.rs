@@ -4,6 +4,10 @@
 mod adopt;
 #[path = "../../examples/audit_log.rs"]
 mod audit_log;
+#[path = "../../examples/device_login.rs"]
+mod device_login;
+#[path = "../../examples/google_service_account.rs"]
+mod google_service_account;
 #[path = "../../examples/machine_to_machine.rs"]
 mod machine_to_machine;
 #[path = "../../examples/worker.rs"]
@@ -35,6 +39,16 @@ fn a_fleet_asks_once_for_its_own_tokens() {
 }
 
 #[test]
+fn a_command_line_program_logs_in_once() {
+    well(device_login::main());
+}
+
+#[test]
+fn a_google_service_account_calls_an_api() {
+    well(google_service_account::main());
+}
+
+#[test]
 fn a_job_calls_an_api_for_a_user() {
     well(worker::main());
 }
@@ -57,5 +71,5 @@ fn no_example_is_longer_than_60_lines() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 5, "each is run above");
+    assert_eq!(examples, 7, "each is run above");
 }

@@ -36,6 +36,8 @@ pub(crate) enum Part {
     Login,
     /// Integration tests of refreshes.
     Refresh,
+    /// Integration tests of client authentication and grants, with the unit tests of what a device is answered.
+    Grants,
 }
 
 impl Part {
@@ -51,6 +53,18 @@ impl Part {
                 "it",
                 "--",
                 "refresh::identity",
+            ],
+            Self::Grants => &[
+                "-p",
+                "tokenkeep-core",
+                "-p",
+                "tokenkeep-it",
+                "--lib",
+                "--test",
+                "it",
+                "--",
+                "client::obtain",
+                "grants::",
             ],
             Self::Login => &[
                 "-p",
