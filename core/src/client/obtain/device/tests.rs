@@ -30,9 +30,8 @@ fn with(name: &str, value: Value) -> Result<Codes> {
 
 #[track_caller]
 fn refused(codes: Result<Codes>) -> String {
-    let error = match codes {
-        Ok(_) => panic!("it was taken"),
-        Err(error) => error,
+    let Err(error) = codes else {
+        panic!("it was taken");
     };
     assert_eq!(error.code(), ErrorCode::ProviderError);
     assert_eq!(error.phase(), Phase::Authorize);
