@@ -263,5 +263,6 @@ pub use tokenkeep_providers as providers;
 
 /// The programs of the README compile.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+#[doc = include_str!("../docs/grants.md")]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

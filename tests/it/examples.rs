@@ -6,6 +6,10 @@ mod actix;
 mod adopt;
 #[path = "../../examples/audit_log.rs"]
 mod audit_log;
+#[path = "../../examples/device_login.rs"]
+mod device_login;
+#[path = "../../examples/google_service_account.rs"]
+mod google_service_account;
 #[path = "../../examples/machine_to_machine.rs"]
 mod machine_to_machine;
 #[path = "../../examples/middleware.rs"]
@@ -49,6 +53,16 @@ fn a_client_that_is_there_already_sends_kept_tokens() {
 }
 
 #[test]
+fn a_command_line_program_logs_in_once() {
+    well(device_login::main());
+}
+
+#[test]
+fn a_google_service_account_calls_an_api() {
+    well(google_service_account::main());
+}
+
+#[test]
 fn a_job_calls_an_api_for_a_user() {
     well(worker::main());
 }
@@ -71,5 +85,5 @@ fn no_example_is_longer_than_60_lines() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 6, "each is run above");
+    assert_eq!(examples, 9, "each is run above");
 }

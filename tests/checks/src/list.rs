@@ -42,6 +42,8 @@ pub(crate) enum Part {
     Calls,
     /// Those that these arguments name.
     Only(&'static [&'static str]),
+    /// Integration tests of client authentication and grants, with the unit tests of what a device is answered.
+    Grants,
 }
 
 impl Part {
@@ -69,6 +71,18 @@ impl Part {
                 "calls",
                 "middleware",
                 "origins",
+            ],
+            Self::Grants => &[
+                "-p",
+                "tokenkeep-core",
+                "-p",
+                "tokenkeep-it",
+                "--lib",
+                "--test",
+                "it",
+                "--",
+                "client::obtain",
+                "grants::",
             ],
             Self::Login => &[
                 "-p",

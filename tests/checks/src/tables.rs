@@ -45,6 +45,10 @@ pub(crate) const GROUPS: &[Group] = &[
     CONNECT,
     CONNECTIONS,
     POSTED,
+    DEVICE,
+    EXCHANGE,
+    ASSERTION,
+    KEPT_GRANT,
 ];
 
 /// The ID token: OpenID Connect Core section 3.1.3.7 and RFC 8725.
@@ -1238,6 +1242,101 @@ const POSTED: Group = Group {
             "a request that may change something without the session's token",
             "            user.check_csrf(csrf_header(headers), headers)?;",
             "            let _ = user;",
+        ),
+    ],
+};
+
+/// What a device code's answer may hold (RFC 8628 sections 3.2 and 3.5).
+const DEVICE: Group = Group {
+    file: "core/src/client/obtain/device.rs",
+    part: Part::Grants,
+    checks: &[
+        (
+            "an address that is not https",
+            "    is_secure(uri)\n        && uri.username",
+            "    uri.username",
+        ),
+        (
+            "an address of this machine",
+            "\n        && (uri.scheme() == \"https\" || is_loopback(endpoint))",
+            "",
+        ),
+        (
+            "a code that moves the cursor",
+            "\n                && code.bytes().all(|byte| (0x20..0x7f).contains(&byte))",
+            "",
+        ),
+        (
+            "no time to type a code in",
+            ".filter(|life| *life >= 1.0)",
+            ".filter(|life| *life >= -1.0)",
+        ),
+        (
+            "no pause between questions",
+            ".filter(|interval| *interval >= 1.0)",
+            ".filter(|interval| *interval >= 0.0)",
+        ),
+        (
+            "questions after the end",
+            "if self.next >= self.until {",
+            "if false {",
+        ),
+        (
+            "slow_down",
+            "self.interval = self.interval.saturating_add(SLOWER);",
+            "",
+        ),
+    ],
+};
+
+/// What a token exchange gave (RFC 8693 section 2.2.1).
+const EXCHANGE: Group = Group {
+    file: "core/src/client/obtain/token_exchange.rs",
+    part: Part::Grants,
+    checks: &[(
+        "another kind of token than asked for",
+        "(Some(issued), Some(requested)) if issued != requested => {",
+        "(Some(issued), Some(requested)) if issued != requested && false => {",
+    )],
+};
+
+/// Assertions are for one request (RFC 7523 section 3).
+const ASSERTION: Group = Group {
+    file: "core/src/client/auth/assertion.rs",
+    part: Part::Client,
+    checks: &[
+        (
+            "an assertion's own number",
+            "claims.insert(\"jti\".into(), crate::seal::random_id().into());",
+            "claims.insert(\"jti\".into(), \"the same for every request\".into());",
+        ),
+        (
+            "a secret that is shorter than the hash",
+            "if length < least {",
+            "if false {",
+        ),
+        (
+            "a signature that is none",
+            "    if !fits {",
+            "    if false {",
+        ),
+    ],
+};
+
+/// What is kept without a session.
+const KEPT_GRANT: Group = Group {
+    file: "core/src/session.rs",
+    part: Part::Grants,
+    checks: &[
+        (
+            "a login that belongs to a browser's session",
+            "if login.connect.is_some() {",
+            "if false {",
+        ),
+        (
+            "what is no access token",
+            "if let Credential::Other { .. } = token.credential {",
+            "if let (true, Credential::Other { .. }) = (false, &token.credential) {",
         ),
     ],
 };

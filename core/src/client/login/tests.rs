@@ -13,7 +13,7 @@ fn an_empty_subject_is_nobody() {
         connect: None,
         issuer: "https://op.example/token".into(),
         client_id: "id".into(),
-        base: Some("https://app.example/".parse().unwrap()),
+        base: "https://app.example/".parse().ok(),
         started_at: Timestamp::default(),
         members: Vec::new(),
     };

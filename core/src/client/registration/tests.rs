@@ -493,7 +493,7 @@ fn tokens_go_to_named_origins_only() {
 fn neither_shows_a_secret() {
     let registration = openid()
         .client_secret("hunter2")
-        .access_token_params([("assertion", "hunter2")]);
+        .access_token_params([("api_key", "hunter2")]);
     assert!(!format!("{registration:?}").contains("hunter2"));
     let resolved = alone(registration).unwrap();
     assert!(!format!("{resolved:?}").contains("hunter2"));

@@ -30,9 +30,8 @@ fn with(name: &str, value: Value) -> Result<Codes> {
 
 #[track_caller]
 fn refused(codes: Result<Codes>) -> String {
-    let error = match codes {
-        Ok(_) => panic!("it was taken"),
-        Err(error) => error,
+    let Err(error) = codes else {
+        panic!("it was taken");
     };
     assert_eq!(error.code(), ErrorCode::ProviderError);
     assert_eq!(error.phase(), Phase::Authorize);
@@ -109,6 +108,11 @@ fn nobody_is_sent_to_what_is_no_https_address() {
     });
     let here = "http://127.0.0.1:8080/device".parse().unwrap();
     assert!(Codes::read(&answer(&body.to_string()), &here).is_ok());
+    for elsewhere in ["javascript:alert(1)", "http://op.example/activate"] {
+        let body = body.to_string();
+        let body = body.replace("http://127.0.0.1:8080/activate", elsewhere);
+        refused(Codes::read(&answer(&body), &here));
+    }
 }
 
 #[test]
