@@ -36,6 +36,10 @@ pub(crate) enum Part {
     Login,
     /// Integration tests of refreshes.
     Refresh,
+    /// Unit tests of `core/src/oauth1`.
+    OAuth1Unit,
+    /// Integration tests of OAuth 1.0a.
+    OAuth1,
 }
 
 impl Part {
@@ -44,6 +48,8 @@ impl Part {
         match self {
             Self::Openid => &["-p", "tokenkeep-core", "--lib", "openid::"],
             Self::Client => &["-p", "tokenkeep-core", "--lib", "client::"],
+            Self::OAuth1Unit => &["-p", "tokenkeep-core", "--lib", "oauth1::"],
+            Self::OAuth1 => &["-p", "tokenkeep-it", "--test", "it", "--", "oauth1"],
             Self::Refresh => &[
                 "-p",
                 "tokenkeep-it",
