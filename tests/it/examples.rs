@@ -14,6 +14,8 @@ mod google_service_account;
 mod machine_to_machine;
 #[path = "../../examples/middleware.rs"]
 mod middleware;
+#[path = "../../examples/oauth1.rs"]
+mod oauth1;
 #[path = "../../examples/worker.rs"]
 mod worker;
 #[path = "../../examples/your_database.rs"]
@@ -63,6 +65,11 @@ fn a_google_service_account_calls_an_api() {
 }
 
 #[test]
+fn a_program_logs_in_by_a_typed_in_verifier() {
+    well(oauth1::main());
+}
+
+#[test]
 fn a_job_calls_an_api_for_a_user() {
     well(worker::main());
 }
@@ -85,5 +92,5 @@ fn no_example_is_longer_than_60_lines() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 9, "each is run above");
+    assert_eq!(examples, 10, "each is run above");
 }

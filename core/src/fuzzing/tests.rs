@@ -171,7 +171,7 @@ mod no_variation_breaks {
     use super::*;
 
     variations! {
-        api_path callback challenge claims cookies discovery id_token json jwks logout_response logout_token record return_to settings
+        api_path callback challenge claims cookies discovery id_token json jwks logout_response logout_token oauth1_answer record return_to settings
         token_answer userinfo
     }
 }

@@ -44,6 +44,10 @@ pub(crate) enum Part {
     Only(&'static [&'static str]),
     /// Integration tests of client authentication and grants, with the unit tests of what a device is answered.
     Grants,
+    /// Unit tests of `core/src/oauth1`.
+    OAuth1Unit,
+    /// Integration tests of OAuth 1.0a.
+    OAuth1,
 }
 
 impl Part {
@@ -54,6 +58,8 @@ impl Part {
             Self::Openid => &["-p", "tokenkeep-core", "--lib", "openid::"],
             Self::Client => &["-p", "tokenkeep-core", "--lib", "client::"],
             Self::Providers => &["-p", "tokenkeep-providers", "--tests"],
+            Self::OAuth1Unit => &["-p", "tokenkeep-core", "--lib", "oauth1::"],
+            Self::OAuth1 => &["-p", "tokenkeep-it", "--test", "it", "--", "oauth1"],
             Self::Refresh => &[
                 "-p",
                 "tokenkeep-it",
