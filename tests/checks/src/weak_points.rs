@@ -74,7 +74,6 @@ pub(crate) const GROUPS: &[Group] = &[
     END_SESSION,
     LOGOUT,
     EVENTS,
-    COORDINATOR,
     ATTEMPT,
     COMMIT,
     CLOSURE_STORE,
@@ -143,11 +142,11 @@ const FLOW: Group = Group {
 /// What a login's cookie is bound to.
 const FLOW_BOUND: Group = Group {
     file: "core/src/client/flow.rs",
-    part: Part::Login,
+    part: Part::Client,
     checks: &[(
         "a login's cookie of another client",
         "format!(\"tokenkeep flow\\0{client}\\0{cookie}\\0{until}\")",
-        "format!(\"tokenkeep flow\\0{}\\0{cookie}\\0{until}\", client.len())",
+        "format!(\"tokenkeep flow\\0{}\\0{cookie}\\0{until}\", client.is_empty())",
     )],
 };
 
@@ -231,7 +230,7 @@ const EXCHANGE: Group = Group {
 /// What is no token.
 const EXCHANGE_LOGIN: Group = Group {
     file: "core/src/client/token_endpoint/exchange.rs",
-    part: Part::Login,
+    part: Part::Client,
     checks: &[(
         "an answer that is no success",
         "            if !answer.status.is_success() {\n",
@@ -541,17 +540,6 @@ const EVENTS: Group = Group {
     )],
 };
 
-/// One refresh for all who ask.
-const COORDINATOR: Group = Group {
-    file: "core/src/refresh/coordinator.rs",
-    part: AUTHLIB,
-    checks: &[(
-        "one refresh for all who ask",
-        "if let Some(flight) = flights.get(key).filter(|flight| flight.can_be_joined()) {",
-        "if let Some(flight) = flights.get(key).filter(|flight| flight.can_be_joined() && false) {",
-    )],
-};
-
 /// What a failed refresh waits for.
 const ATTEMPT: Group = Group {
     file: "core/src/refresh/decide.rs",
@@ -581,7 +569,7 @@ const CLOSURE_STORE: Group = Group {
     checks: &[(
         "a client's own closures",
         "clients.get(client).or(self.shared.as_ref()).cloned()",
-        "self.shared.as_ref().or(clients.get(client)).cloned()",
+        "clients.get(\"\").or(self.shared.as_ref()).cloned()",
     )],
 };
 

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use tokenkeep::{
     ErrorCode, Hook, IdTokenChecks, Registration, Result, Settings, Token, TokenKey, TokenRequest,
 };
-use tokenkeep_testing::{Endpoint, Fault, Gate, Provider, Proxy, Replies, Reply};
+use tokenkeep_testing::{Endpoint, Fault, Provider, Proxy, Replies, Reply};
 
-use crate::faulty::Method;
 use crate::world::{CALLBACK, CLIENT, PATIENCE, World, come_back, refused, soon, until};
 
 /// An answer of the test's own.
@@ -50,35 +49,6 @@ async fn login_at(world: &World, oauth: &tokenkeep::OAuth, client: &str) -> toke
     come_back(&client, &callback, &redirect.cookies)
         .await
         .unwrap()
-}
-
-/// W31: in Authlib five calls at once refresh five times.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn callers_of_a_process_share_one_refresh() {
-    let world = World::new().await;
-    let oauth = world.oauth();
-    let grant = world.alice(&oauth).await;
-    grant.invalidate(None).await.unwrap();
-    // The provider takes its time, so that they meet.
-    let gate = Gate::new();
-    let held = Fault::Hold(gate.clone());
-    world.provider.faults().on(Endpoint::Token, held);
-    let leases = world.store.calls(Method::Lease);
-    let callers: Vec<_> = (0..200)
-        .map(|_| {
-            tokio::spawn({
-                let grant = grant.clone();
-                async move { grant.get("me").await.map(|answer| answer.status()) }
-            })
-        })
-        .collect();
-    soon(gate.arrived(1)).await;
-    gate.open();
-    for caller in callers {
-        assert_eq!(soon(caller).await.unwrap().unwrap(), 200);
-    }
-    assert_eq!(world.refreshes(), 1);
-    assert_eq!(world.store.calls(Method::Lease), leases + 1);
 }
 
 /// W2: in Authlib a metadata document is keyword arguments of the HTTP session.
