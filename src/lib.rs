@@ -152,6 +152,13 @@
 //! | [`Upkeep`] | in the background: removing what is over, [keeping alive](Registration::keep_alive) what would die of idleness |
 //! | [`OAuth::set_key_ring`], [`OAuth::reseal`] | rolls a key while running |
 //!
+//! # OAuth 1.0a
+//!
+//! A client with a request token URL is one of OAuth 1.0a ([`Registration::oauth1`], or `{NAME}_REQUEST_TOKEN_URL` in the settings);
+//! its login, calls, events and logout are those of any other client. What is different: it has no scopes, no ID token and no
+//! refresh, [`Login::member`] tells what came beside the token, and where the user is to type a verifier in, the redirect URI is `oob`
+//! and [`CallbackParams::typed_in`] finishes the login. `examples/oauth1.rs` is a whole one.
+//!
 //! # Watching it
 //!
 //! A refresh is a `tracing` span, `refresh`, with `client`, `key`, `attempt`, `generation`, `waited_ms` and `outcome`. What is out

@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod hooks;
 mod http;
 mod measure;
+mod oauth1;
 mod openid;
 mod provider;
 mod refresh;
@@ -35,6 +36,7 @@ pub use error::{Action, Error, ErrorCode, Phase, ProviderError, Result};
 pub use events::{Changed, Fingerprint, LogoutCause, Origin, Replaced, TokenUpdate, TokenUpdates};
 pub use hooks::{Hook, RawAnswer};
 pub use http::{Sent, Transport, TransportError};
+pub use oauth1::{SignatureMethod, SignatureType};
 pub use openid::{
     IdTokenChecks, IdTokenClaims, IdTokenValidator, ProviderMetadata, SigningAlgorithm, Userinfo,
 };

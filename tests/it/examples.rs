@@ -6,6 +6,8 @@ mod adopt;
 mod audit_log;
 #[path = "../../examples/machine_to_machine.rs"]
 mod machine_to_machine;
+#[path = "../../examples/oauth1.rs"]
+mod oauth1;
 #[path = "../../examples/worker.rs"]
 mod worker;
 #[path = "../../examples/your_database.rs"]
@@ -35,6 +37,11 @@ fn a_fleet_asks_once_for_its_own_tokens() {
 }
 
 #[test]
+fn a_program_logs_in_by_a_typed_in_verifier() {
+    well(oauth1::main());
+}
+
+#[test]
 fn a_job_calls_an_api_for_a_user() {
     well(worker::main());
 }
@@ -57,5 +64,5 @@ fn no_example_is_longer_than_60_lines() {
             examples += 1;
         }
     }
-    assert_eq!(examples, 5, "each is run above");
+    assert_eq!(examples, 6, "each is run above");
 }

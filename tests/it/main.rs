@@ -18,6 +18,7 @@ mod kit;
 mod living;
 mod login;
 mod logout;
+mod oauth1;
 mod promises;
 mod refresh;
 mod routes;

@@ -4,6 +4,7 @@
 //! an origin that the registration allows.
 
 pub(super) mod challenge;
+mod signed;
 pub(super) mod url;
 
 use std::{
@@ -25,8 +26,9 @@ use reqwest::{
 
 use super::{Client, ClientState, Grant, Placement};
 use crate::{
-    Action, Error, ErrorCode, Phase, ProviderError, Result, Secret, Token,
+    Action, Error, ErrorCode, Owner, Phase, ProviderError, Result, Secret, Token,
     http::{self, Answer},
+    oauth1::without_protocol,
     refresh::{Held, Need},
     token::Credential,
 };
@@ -50,7 +52,7 @@ pub(super) enum Bearer {
 /// A request to an API: reqwest's builder behind it, the token put in by us. Await it, or call [`send`](Self::send).
 ///
 /// Redirects are followed up to ten times, to allowed origins only. A 401 renews a kept token once, if the body can be sent
-/// again. Bodies are streamed, without a limit of size.
+/// again. Bodies are streamed, without a limit of size. A token of OAuth 1.0a signs the request, each time it is sent.
 #[must_use = "a request is sent when it is awaited"]
 pub struct ApiRequest {
     client: Client,
@@ -283,6 +285,8 @@ struct Call<'a> {
 struct Material {
     credential: Credential,
     header: Option<HeaderValue>,
+    /// The token itself, where it signs and is no header.
+    plain: Option<Secret>,
     generation: Option<u64>,
 }
 
@@ -306,7 +310,11 @@ impl Call<'_> {
             let Some(to) = redirect_target(&response, &from).filter(|_| !self.is_endpoint) else {
                 return Ok(response);
             };
-            let to = to?;
+            let to = match self.state.resolved.oauth1 {
+                None => to?,
+                // It may repeat what this request was signed by.
+                Some(_) => without_protocol(&to?),
+            };
             url::check_allowed(&self.state.resolved, &to, "the API redirects to")?;
             url::check_length(&to)?;
             let status = response.status();
@@ -339,6 +347,11 @@ impl Call<'_> {
     async fn with_refresh(&self, request: Request) -> Result<Response> {
         let again = request.try_clone();
         let material = self.material(Need::default()).await?;
+        if let Some(material) = &material
+            && matches!(material.credential, Credential::OAuth1 { .. })
+        {
+            return self.signed(request, material).await;
+        }
         let response = self.once(request, material.as_ref()).await?;
         let Some(material) = material else {
             return Ok(response);
@@ -431,13 +444,27 @@ impl Call<'_> {
                 Ok(Some(Material {
                     credential: token.credential().clone(),
                     header,
+                    plain: signing(token),
                     generation: None,
                 }))
             }
+            // The application itself has no token: it signs by its own secret or key alone.
+            Bearer::Kept(grant) if self.signs_alone(grant)? => Ok(Some(Material {
+                credential: Credential::OAuth1 {
+                    secret: Secret::new(""),
+                },
+                header: None,
+                plain: None,
+                generation: None,
+            })),
             Bearer::Kept(grant) => {
                 let take = |held: &Held| Material {
                     credential: held.credential(),
                     header: held.bearer().cloned(),
+                    plain: match held.bearer() {
+                        Some(_) => None,
+                        None => signing(&held.token()),
+                    },
                     generation: Some(held.issued_generation),
                 };
                 grant
@@ -447,6 +474,10 @@ impl Call<'_> {
                     .map(Some)
             }
         }
+    }
+
+    fn signs_alone(&self, grant: &Grant) -> Result<bool> {
+        Ok(self.state.resolved.oauth1.is_some() && *grant.key()?.owner() == Owner::App)
     }
 
     /// Sends it once, with the token in its place.
@@ -463,7 +494,7 @@ impl Call<'_> {
             }
         }
         if let Some(material) = material {
-            self.place(&mut request, material)?;
+            self.place(&mut request, material).await?;
         }
         let host = request.url().host_str().unwrap_or_default().to_owned();
         let failed = |what: &str| {
@@ -481,7 +512,10 @@ impl Call<'_> {
         }
     }
 
-    fn place(&self, request: &mut Request, material: &Material) -> Result<()> {
+    async fn place(&self, request: &mut Request, material: &Material) -> Result<()> {
+        if let Credential::OAuth1 { secret } = &material.credential {
+            return self.sign(request, material, secret).await;
+        }
         let unsupported = |what: String| Error::new(ErrorCode::Unsupported, self.phase, what);
         let Some(header) = &material.header else {
             let kind = material.credential.token_type();
@@ -534,6 +568,11 @@ impl Call<'_> {
         }
         Ok(())
     }
+}
+
+/// The token of OAuth 1.0a.
+fn signing(token: &Token) -> Option<Secret> {
+    matches!(token.credential(), Credential::OAuth1 { .. }).then(|| token.access_token().clone())
 }
 
 fn bearer_header(token: &Token) -> Result<HeaderValue> {

@@ -88,12 +88,7 @@ impl AuthorizeOptions {
             ));
         }
         http::require_https(endpoint, Phase::Authorize)?;
-        let life = self.life.unwrap_or(LIFE);
-        if life > MAX_LIFE {
-            return Err(invalid(
-                "a login may take an hour at most, for a logout is not remembered for longer: give life() less",
-            ));
-        }
+        let life = self.checked_life()?;
         let redirect_uri = self
             .redirect_uri
             .or_else(|| client.redirect_uri.clone())
@@ -238,12 +233,25 @@ impl AuthorizeOptions {
                 flow_data: self.flow_data,
                 data_in_store: false,
                 max_age,
+                token_secret: None,
                 acr_values,
                 scopes,
                 created_at: now,
                 expires_at: now + life,
             },
         })
+    }
+}
+
+impl AuthorizeOptions {
+    pub(super) fn checked_life(&self) -> Result<Duration> {
+        let life = self.life.unwrap_or(LIFE);
+        if life > MAX_LIFE {
+            return Err(invalid(
+                "a login may take an hour at most, for a logout is not remembered for longer: give life() less",
+            ));
+        }
+        Ok(life)
     }
 }
 
@@ -263,10 +271,10 @@ pub(super) fn is_protocol(name: &str) -> bool {
 }
 
 /// Further parameters, each name once with its values in order.
-struct Parameters(Vec<(String, Vec<String>)>);
+pub(super) struct Parameters(Vec<(String, Vec<String>)>);
 
 impl Parameters {
-    fn of_call(parameters: Vec<(String, Vec<String>)>) -> Result<Self> {
+    pub(super) fn of_call(parameters: Vec<(String, Vec<String>)>) -> Result<Self> {
         let mut all = Self(Vec::new());
         for (name, values) in parameters {
             if is_protocol(&name) {
@@ -281,7 +289,7 @@ impl Parameters {
         Ok(all)
     }
 
-    fn of_registration(parameters: &[(String, String)]) -> Self {
+    pub(super) fn of_registration(parameters: &[(String, String)]) -> Self {
         let mut all: Vec<(String, Vec<String>)> = Vec::new();
         for (name, value) in parameters {
             match all.iter_mut().find(|(other, _)| other == name) {
@@ -298,7 +306,7 @@ impl Parameters {
     }
 
     /// Lets other parameters win; the names that they drop are the answer.
-    fn replace_by(&mut self, other: Self) -> Vec<String> {
+    pub(super) fn replace_by(&mut self, other: Self) -> Vec<String> {
         let mut dropped = Vec::new();
         for (name, values) in other.0 {
             self.take(&name);
@@ -311,7 +319,7 @@ impl Parameters {
         dropped
     }
 
-    fn into_pairs(self) -> impl Iterator<Item = (String, String)> {
+    pub(super) fn into_pairs(self) -> impl Iterator<Item = (String, String)> {
         self.0
             .into_iter()
             .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)))
@@ -326,7 +334,7 @@ fn single(name: &str, values: Vec<String>) -> Result<Option<String>> {
 }
 
 /// The endpoint without the parameters that are ours to set; the rest of its query stays (RFC 6749 section 3.1).
-fn without(endpoint: &Url, ours: impl Fn(&str) -> bool) -> Url {
+pub(super) fn without(endpoint: &Url, ours: impl Fn(&str) -> bool) -> Url {
     let kept: Vec<(String, String)> = endpoint
         .query_pairs()
         .filter(|(name, _)| !ours(name))
@@ -369,7 +377,7 @@ fn random_verifier() -> Secret {
     Secret::new(URL_SAFE_NO_PAD.encode(random::<32>()))
 }
 
-fn invalid(message: &str) -> Error {
+pub(super) fn invalid(message: &str) -> Error {
     Error::new(ErrorCode::InvalidParameter, Phase::Authorize, message)
 }
 

@@ -23,6 +23,10 @@ pub struct CallbackParams {
     error: Option<Secret>,
     error_description: Option<Secret>,
     error_uri: Option<Secret>,
+    oauth_token: Option<Secret>,
+    oauth_verifier: Option<Secret>,
+    denied: Option<Secret>,
+    oauth_problem: Option<Secret>,
 }
 
 impl CallbackParams {
@@ -64,6 +68,10 @@ impl CallbackParams {
             "error" => &mut self.error,
             "error_description" => &mut self.error_description,
             "error_uri" => &mut self.error_uri,
+            "oauth_token" => &mut self.oauth_token,
+            "oauth_verifier" => &mut self.oauth_verifier,
+            "denied" => &mut self.denied,
+            "oauth_problem" => &mut self.oauth_problem,
             _ => return Ok(()),
         };
         // What describes an error is only ever shown, and cleaned for that.
@@ -88,6 +96,43 @@ impl CallbackParams {
         present(&self.state).ok_or_else(|| missing("state"))
     }
 
+    /// The verifier that a user typed in, where the redirect URI is `oob` (OAuth 1.0a, RFC 5849 section 2.1).
+    /// `request_token` is the `oauth_token` in the address of [`Redirect::url`](crate::Redirect::url); the page that asks for
+    /// the verifier can carry it in a hidden field. White space around the verifier does not count.
+    ///
+    /// # Errors
+    /// `invalid_parameter` if one of both is too large or has control characters; `missing_parameter` if one is empty.
+    pub fn typed_in(request_token: &str, verifier: &str) -> Result<Self> {
+        let mut params = Self::default();
+        let given = [("oauth_token", request_token), ("oauth_verifier", verifier)];
+        for (name, value) in given {
+            let value = value.trim();
+            if value.len() > MAX_VALUE {
+                return Err(invalid(&format!("the {name} is over 8 KiB")));
+            }
+            if value.is_empty() {
+                return Err(missing(name));
+            }
+            params.insert(name, value.to_owned())?;
+        }
+        Ok(params)
+    }
+
+    /// The request token (OAuth 1.0a), by which the login is found: also where a provider names it as the one that was
+    /// `denied`.
+    ///
+    /// # Errors
+    /// `missing_parameter` if there is none, `invalid_parameter` if there are two.
+    pub fn request_token(&self) -> Result<&Secret> {
+        match (present(&self.oauth_token), present(&self.denied)) {
+            (Some(token), Some(denied)) if token != denied => Err(invalid(
+                "the answer names two request tokens, as oauth_token and as denied",
+            )),
+            (Some(token), _) | (None, Some(token)) => Ok(token),
+            (None, None) => Err(missing("oauth_token")),
+        }
+    }
+
     /// Is there nothing but a state?
     pub(crate) fn is_state_alone(&self) -> bool {
         present(&self.code).is_none() && present(&self.error).is_none()
@@ -108,6 +153,8 @@ impl fmt::Debug for CallbackParams {
             .field("state", &self.state.is_some())
             .field("iss", &self.iss.is_some())
             .field("error", &self.error.is_some())
+            .field("oauth_token", &self.oauth_token.is_some())
+            .field("oauth_verifier", &self.oauth_verifier.is_some())
             .finish()
     }
 }
@@ -180,12 +227,43 @@ fn checked(
     }
 }
 
+/// The same for OAuth 1.0a (RFC 5849 section 2.2): the verifier, if the answer belongs to this login.
+///
+/// # Errors
+/// `missing_parameter`, `invalid_parameter`, `state_mismatch`; `access_denied` and `provider_error` for what the provider says.
+pub(crate) fn check_verifier(params: &CallbackParams, flow: &Flow) -> Result<Secret> {
+    verifier_of(params, flow).map_err(|error| error.with_client(&flow.client))
+}
+
+fn verifier_of(params: &CallbackParams, flow: &Flow) -> Result<Secret> {
+    if !flow.has_state(params.request_token()?) {
+        return Err(Error::new(
+            ErrorCode::StateMismatch,
+            Phase::Callback,
+            "the request token belongs to another login",
+        ));
+    }
+    // Three vocabularies: that of one large provider, OAuth Problem Reporting, and OAuth 2.0's.
+    let denied = present(&params.denied).map(|_| "access_denied");
+    let said = present(&params.oauth_problem).or_else(|| present(&params.error));
+    match (
+        present(&params.oauth_verifier),
+        denied.or_else(|| said.map(Secret::expose)),
+    ) {
+        (Some(_), Some(_)) => Err(invalid("the answer has both a verifier and an error")),
+        (None, None) => Err(missing("oauth_verifier")),
+        (Some(verifier), None) => Ok(verifier.clone()),
+        (None, Some(error)) => Err(refusal(params, flow, error)),
+    }
+}
+
 /// What the provider said (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6).
 fn refusal(params: &CallbackParams, flow: &Flow, error: &str) -> Error {
     let sent = [
         Some(flow.state.clone()),
         flow.nonce.clone(),
         flow.verifier.clone(),
+        flow.token_secret.clone(),
     ];
     let sent: Vec<Secret> = sent.into_iter().flatten().collect();
     let clean = |text| Some(scrub(present(text)?.expose(), &sent));
@@ -209,7 +287,8 @@ fn refusal(params: &CallbackParams, flow: &Flow, error: &str) -> Error {
         _ => Action::None,
     };
     let code = match error {
-        "access_denied" => ErrorCode::AccessDenied,
+        // The others are OAuth Problem Reporting's.
+        "access_denied" | "user_refused" | "permission_denied" => ErrorCode::AccessDenied,
         _ => ErrorCode::ProviderError,
     };
     let provider = ProviderError {

@@ -64,6 +64,9 @@ pub(crate) struct Flow {
     pub(crate) acr_values: Vec<String>,
     #[serde(rename = "sc", default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) scopes: Vec<String>,
+    /// The secret of the request token, which is the state then (OAuth 1.0a).
+    #[serde(rename = "ts", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) token_secret: Option<Secret>,
     #[serde(rename = "at")]
     pub(crate) created_at: Timestamp,
     #[serde(rename = "end")]

@@ -116,11 +116,12 @@ impl Grant {
     /// Renews now, whatever the expiry says. Callers who ask at once share one refresh.
     ///
     /// # Errors
-    /// As [`token`](Self::token).
+    /// As [`token`](Self::token); `unsupported` for OAuth 1.0a, whose tokens last until they are revoked.
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the refresh.
     pub async fn refresh(&self) -> Result<Token> {
+        self.client.refuse_oauth1().await?;
         self.keeper()?
             .force(self.key()?, &self.target)
             .await

@@ -47,10 +47,13 @@ impl Client {
         self.oauth.ready()?.client_state(&self.name).await
     }
 
-    /// Starts a login: where the browser goes, and the cookies to set. Await it.
+    /// Starts a login: where the browser goes, and the cookies to set. Await it. A client of OAuth 1.0a asks for a request
+    /// token then; with `oob` as redirect URI its provider shows the user a verifier, for
+    /// [`CallbackParams::typed_in`](crate::CallbackParams::typed_in).
     ///
     /// # Errors
-    /// `invalid_configuration`, `invalid_return_to`, `invalid_parameter`, and those of loading the metadata.
+    /// `invalid_configuration`, `invalid_return_to`, `invalid_parameter`, and those of loading the metadata; for OAuth 1.0a
+    /// `provider_unavailable` and `provider_error`.
     pub fn authorize_redirect(&self, redirect_uri: impl Into<String>) -> AuthorizeRedirect {
         AuthorizeRedirect::new(self.clone(), Some(redirect_uri.into()))
     }

@@ -5,7 +5,10 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde_json::Value;
 use url::Url;
 
-use super::{Bounds, BrowserCookies, CallbackParams, Client, ClientState, Cookie, OpenFlow, check};
+use super::{
+    Bounds, BrowserCookies, CallbackParams, Client, ClientState, Cookie, OpenFlow, check,
+    oauth1::Legs,
+};
 use crate::{
     Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, Result, Secret, Timestamp, Token,
     Userinfo,
@@ -40,6 +43,8 @@ pub struct Login {
     pub(crate) base: Url,
     /// When the browser was sent to the provider.
     pub(crate) started_at: Timestamp,
+    /// What else the answer with the token said (OAuth 1.0a).
+    pub(crate) members: Vec<(String, Secret)>,
 }
 
 impl fmt::Debug for Login {
@@ -94,16 +99,28 @@ impl Login {
             client_id: binding.client_id,
             base,
             started_at: oauth.clock().now(),
+            members: Vec::new(),
         })
     }
 
-    /// The provider's id of the user, if it named one.
+    /// What a provider of OAuth 1.0a said beside the token, such as `user_id` or `screen_name` (RFC 5849 section 2.3). What
+    /// the browser brought is never among it.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&str> {
+        let mut members = self.members.iter();
+        let (_, value) = members.find(|(other, _)| other == name)?;
+        Some(value.expose())
+    }
+
+    /// The provider's id of the user, if it named one: the `sub` of ID token or userinfo, or for OAuth 1.0a the `user_id`
+    /// beside the token.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.claims
             .as_ref()
             .map(IdTokenClaims::subject)
             .or_else(|| self.userinfo.as_ref()?.subject())
+            .or_else(|| self.member("user_id"))
             // An empty one would be the same for everybody.
             .filter(|subject| !subject.is_empty())
     }
@@ -147,7 +164,8 @@ pub struct LoginKept<'a> {
 }
 
 impl Client {
-    /// Reads the answer to a login (RFC 6749 section 4.1.2), exchanges the code and validates what comes.
+    /// Reads the answer to a login (RFC 6749 section 4.1.2; RFC 5849 section 2.2), exchanges the code or the request token, and
+    /// validates what comes.
     ///
     /// A login can be read once: afterwards its state is used up, whatever came of it. The cookie of
     /// [`Returned::removal`] should be set on every answer.
@@ -170,12 +188,12 @@ impl Client {
             let redirect_uri = redirect_uri.or(state.resolved.redirect_uri.as_deref());
             let base = oauth.base_for(redirect_uri)?;
             let now = oauth.clock().now();
-            let open = oauth.flow_cookies(&base).open(
-                cookies.iter(),
-                self.name(),
-                params.state()?,
-                now,
-            )?;
+            let name = match state.resolved.oauth1 {
+                None => params.state()?,
+                Some(_) => params.request_token()?,
+            };
+            let flows = oauth.flow_cookies(&base);
+            let open = flows.open(cookies.iter(), self.name(), name, now)?;
             Ok((state, open, base))
         }
         .await
@@ -213,6 +231,13 @@ impl Client {
         let issuer = rule.as_ref().map(IssuerRule::published);
         oauth.use_up_flow(&flow).await?;
         oauth.fetch_flow_data(&mut flow).await?;
+        if let Some(oauth1) = &state.resolved.oauth1 {
+            let legs = Legs::of(state, oauth1);
+            return self.redeem_verifier(&legs, params, flow, base).await;
+        }
+        if flow.token_secret.is_some() {
+            return Err(another_protocol());
+        }
         let iss_required = metadata.as_ref().is_some_and(|metadata| {
             metadata
                 .value
@@ -302,6 +327,7 @@ impl Client {
             client_id: binding.client_id,
             base,
             started_at: flow.created_at,
+            members: Vec::new(),
         })
     }
 
@@ -354,6 +380,15 @@ pub struct Returned {
     pub removal: Option<Cookie>,
     /// The login.
     pub login: Result<Login>,
+}
+
+/// The client was registered anew, for another protocol, while the login was under way.
+pub(super) fn another_protocol() -> Error {
+    Error::new(
+        ErrorCode::StateMismatch,
+        Phase::Callback,
+        "the client was registered anew, for another version of OAuth, while the login was under way",
+    )
 }
 
 fn token_of(

@@ -11,6 +11,7 @@ mod handle;
 mod introspect;
 mod login;
 mod logout;
+mod oauth1;
 mod posted;
 mod redirect;
 mod registration;
@@ -35,8 +36,8 @@ pub use introspect::Introspection;
 pub use login::{Login, LoginKept, Returned};
 pub use logout::LogoutRedirect;
 pub use redirect::{AuthorizeRedirect, Redirect};
+pub(crate) use registration::{OAuth1Parts, Resolved, resolve};
 pub use registration::{Pkce, Placement, Registration, ResponseMode};
-pub(crate) use registration::{Resolved, resolve};
 pub(crate) use state::ClientState;
 #[cfg(any(test, fuzzing))]
 pub(crate) use token_endpoint::NoHooks;

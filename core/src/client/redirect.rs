@@ -10,7 +10,9 @@ use std::{
 use serde_json::Value;
 use url::Url;
 
-use super::{AuthorizeOptions, BrowserCookies, Client, Cookie, ResponseMode, ReturnTo};
+use super::{
+    AuthorizeOptions, BrowserCookies, Client, Cookie, ResponseMode, ReturnTo, oauth1::Legs,
+};
 use crate::{Phase, Result, Secret};
 
 /// A login to start: await it.
@@ -68,7 +70,8 @@ impl AuthorizeRedirect {
     }
 
     options! {
-        /// The state, instead of a random one: 16 to 512 visible ASCII characters.
+        /// The state, instead of a random one: 16 to 512 visible ASCII characters. This and what follows, up to `acr_values`,
+        /// is refused with `invalid_parameter` at a client of OAuth 1.0a; `life` is not.
         state: impl Into<Secret> => Into::into;
         /// The nonce, instead of a random one.
         nonce: impl Into<Secret> => Into::into;
@@ -161,9 +164,17 @@ impl AuthorizeRedirect {
                 Some(ReturnTo::parse(path, &base).map_err(|e| e.with_client(state.name()))?);
         }
         let now = oauth.clock().now();
-        let authorization =
-            self.options
-                .authorize(&state.resolved, &endpoint, issuer.as_deref(), now)?;
+        let authorization = match &state.resolved.oauth1 {
+            None => {
+                let issuer = issuer.as_deref();
+                self.options
+                    .authorize(&state.resolved, &endpoint, issuer, now)?
+            }
+            Some(oauth1) => {
+                let leg = Legs::of(&state, oauth1);
+                leg.authorize(self.options, &endpoint, now).await?
+            }
+        };
         let flows = oauth.flow_cookies(&base);
         let cookie = match flows.seal(&authorization.flow) {
             Ok(cookie) => cookie,

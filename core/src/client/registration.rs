@@ -9,9 +9,11 @@ use super::{AuthMethod, ClientAuthentication};
 use crate::{ProviderProfile, Secret, closures::Closures, openid::ClaimChecks};
 
 mod keeping;
+mod oauth1;
 mod openid;
 mod resolve;
 
+pub(crate) use oauth1::OAuth1Parts;
 pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, resolve};
 
 /// A client to register: its name, and whatever the settings do not say.
@@ -27,6 +29,8 @@ pub(crate) use resolve::{LoginGrant, Resolved, check_redirect_uri, check_scope, 
 /// Registration::oauth2("github", "https://github.com/login/oauth/authorize", "https://github.com/login/oauth/access_token")
 ///     .api_base_url("https://api.github.com/");
 /// ```
+///
+/// A client of OAuth 1.0a has a request token URL: [`oauth1`](Self::oauth1).
 #[derive(Clone, Default)]
 pub struct Registration {
     name: String,
@@ -79,6 +83,7 @@ pub struct Registration {
     claim_checks: ClaimChecks,
     userinfo_signed_response_alg: Option<String>,
     closures: Closures,
+    oauth1: OAuth1Parts,
 }
 
 /// Proof Key for Code Exchange (RFC 7636).

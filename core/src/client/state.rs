@@ -8,7 +8,7 @@ use super::{
     Bounds, ClientAuthentication, Endpoint, Resolved, TokenEndpoint, TokenHooks, negotiate,
 };
 use crate::{
-    Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
+    Action, Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
     http::Http,
     openid::{Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded, algorithm_of},
     refresh::Binding,
@@ -220,6 +220,7 @@ impl ClientState {
         hooks: &dyn TokenHooks,
         run: impl AsyncFnOnce(TokenEndpoint<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.refuse_oauth1()?;
         let url = match self.resolved.refresh_token_url.as_ref().filter(|_| refresh) {
             Some(url) => url.clone(),
             None => self.required(
@@ -237,6 +238,21 @@ impl ClientState {
             hooks,
         })
         .await
+    }
+
+    /// A server of OAuth 1.0a has no token endpoint, whatever asks for it.
+    pub(super) fn refuse_oauth1(&self) -> Result<()> {
+        if self.resolved.oauth1.is_none() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::Unsupported,
+            Phase::Refresh,
+            "the client is one of OAuth 1.0a, whose tokens are never renewed nor issued without the user: they last until they \
+             are revoked, and if the API refuses one, the user logs in again",
+        )
+        .with_action(Action::Login { connect_url: None })
+        .with_client(self.name()))
     }
 
     /// Revokes a token (RFC 7009).

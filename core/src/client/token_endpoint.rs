@@ -25,6 +25,7 @@ pub(crate) use request::NoHooks;
 pub use request::TokenRequest;
 pub(crate) use request::{RequestKind, TokenHooks};
 use url::Url;
+pub(super) use verdict::describe;
 pub(crate) use verdict::scrub;
 
 use super::{ClientAuthentication, Resolved};

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 
 use super::{ConfigSource, invalid, variable_name};
 use crate::{
-    Error, ErrorCode, Phase, Result, Secret,
+    Result, Secret, SignatureMethod, SignatureType,
+    client::OAuth1Parts,
     provider::{Reuse, Rotation},
 };
 
@@ -24,6 +25,7 @@ pub(crate) struct ClientSettings {
     pub(crate) authorize_params: Option<Vec<(String, String)>>,
     pub(crate) access_token_params: Option<Vec<(String, String)>>,
     pub(crate) refresh_token_params: Option<Vec<(String, String)>>,
+    pub(crate) oauth1: OAuth1Parts,
     pub(crate) kwargs: Kwargs,
 }
 
@@ -49,13 +51,15 @@ pub(crate) struct Kwargs {
     pub(crate) revoke_at_logout: Option<bool>,
     pub(crate) issuer_template: Option<String>,
     pub(crate) allow_tenants: Option<Vec<String>>,
+    /// Of OAuth 1.0a; [`ClientSettings::oauth1`] takes them over.
+    oauth1: OAuth1Parts,
 }
 
 impl ClientSettings {
     /// Reads everything that the source has for a client.
     ///
     /// # Errors
-    /// `invalid_configuration` naming client and variable, `unsupported` for a request token URL (OAuth 1.0a).
+    /// `invalid_configuration` naming client and variable, `unsupported` for what is known and not there.
     pub(crate) fn read(name: &str, source: &dyn ConfigSource) -> Result<Self> {
         Self::read_all(&variable_name(name), source).map_err(|error| error.with_client(name))
     }
@@ -74,14 +78,16 @@ impl ClientSettings {
             Some((variable, value)) => as_parameters(&variable, value).map(Some),
             None => Ok(None),
         };
-        if text("REQUEST_TOKEN_URL")?.is_some() || params("REQUEST_TOKEN_PARAMS")?.is_some() {
-            return Err(Error::new(
-                ErrorCode::Unsupported,
-                Phase::Configure,
-                format!("{prefix}_REQUEST_TOKEN_* is for OAuth 1.0a, which is not there yet"),
-            ));
-        }
+        let mut kwargs = match get("CLIENT_KWARGS")? {
+            Some((variable, value)) => Kwargs::read(&variable, value)?,
+            None => Kwargs::default(),
+        };
         Ok(Self {
+            oauth1: OAuth1Parts {
+                request_token_url: text("REQUEST_TOKEN_URL")?,
+                request_token_params: params("REQUEST_TOKEN_PARAMS")?,
+                ..std::mem::take(&mut kwargs.oauth1)
+            },
             client_id: text("CLIENT_ID")?,
             client_secret: text("CLIENT_SECRET")?.map(Secret::from),
             issuer: text("ISSUER")?,
@@ -93,10 +99,7 @@ impl ClientSettings {
             authorize_params: params("AUTHORIZE_PARAMS")?,
             access_token_params: params("ACCESS_TOKEN_PARAMS")?,
             refresh_token_params: params("REFRESH_TOKEN_PARAMS")?,
-            kwargs: match get("CLIENT_KWARGS")? {
-                Some((variable, value)) => Kwargs::read(&variable, value)?,
-                None => Kwargs::default(),
-            },
+            kwargs,
         })
     }
 }
@@ -147,6 +150,19 @@ impl Kwargs {
                             .ok_or_else(|| invalid(format!("{name} is not rotate or never")))?,
                     );
                 }
+                "signature_method" => {
+                    let method = SignatureMethod::parse(as_text(&name, value)?.trim())?;
+                    kwargs.oauth1.signature_method = Some(method);
+                }
+                "signature_type" => {
+                    let place = SignatureType::parse(&as_text(&name, value)?)?;
+                    kwargs.oauth1.signature_type = Some(place);
+                }
+                "realm" => kwargs.oauth1.realm = Some(as_text(&name, value)?),
+                "rsa_key" => kwargs.oauth1.rsa_key = Some(as_text(&name, value)?.into()),
+                "force_include_body" => {
+                    kwargs.oauth1.body_hash = Some(as_bool(&name, &value)?);
+                }
                 "revoke_at_logout" => kwargs.revoke_at_logout = Some(as_bool(&name, &value)?),
                 "verify" | "proxies" | "proxy" | "cert" | "trust_env" => {
                     return Err(invalid(format!(
@@ -167,7 +183,7 @@ impl Kwargs {
 }
 
 /// What `CLIENT_KWARGS` may hold.
-const MEMBERS: [&str; 19] = [
+const MEMBERS: [&str; 24] = [
     "issuer_template",
     "allow_tenants",
     "scope",
@@ -187,6 +203,11 @@ const MEMBERS: [&str; 19] = [
     "refresh_reuse",
     "rotation",
     "revoke_at_logout",
+    "signature_method",
+    "signature_type",
+    "realm",
+    "rsa_key",
+    "force_include_body",
 ];
 
 /// How an error names a member. A secret that was put where a dictionary belongs, such as base64 with its `==`, is read as

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{Action, Reuse, Rotation};
+use crate::{Action, Reuse, Rotation, Secret};
 
 fn read(settings: &Settings) -> Result<ClientSettings> {
     ClientSettings::read("op", settings)
@@ -111,11 +111,46 @@ fn transport_options_point_to_the_builder() {
 }
 
 #[test]
-fn oauth1_is_not_there_yet_and_says_so() {
-    let settings = Settings::from_iter([("OP_REQUEST_TOKEN_URL", "https://op.example/r")]);
-    let error = read(&settings).err().unwrap();
-    assert_eq!(error.code(), ErrorCode::Unsupported);
-    assert_eq!(error.client(), Some("op"));
+fn what_is_of_oauth1_is_read_and_an_unknown_method_named() {
+    let kwargs = json!({
+        "signature_method": "HMAC-SHA256", "signature_type": "query", "realm": "photos", "rsa_key": "hunter2",
+        "force_include_body": true, "redirect_uri": "oob",
+    });
+    let settings = Settings::from_iter([
+        ("OP_REQUEST_TOKEN_URL", json!("https://op.example/r")),
+        (
+            "OP_REQUEST_TOKEN_PARAMS",
+            json!("x_auth_access_type=read&a=1"),
+        ),
+        ("OP_CLIENT_KWARGS", kwargs),
+    ]);
+    let op = read(&settings).unwrap();
+    assert_eq!(op.kwargs.redirect_uri.as_deref(), Some("oob"));
+    let op = op.oauth1;
+    assert_eq!(
+        op.request_token_url.as_deref(),
+        Some("https://op.example/r")
+    );
+    assert_eq!(
+        op.request_token_params.unwrap(),
+        [("a", "1"), ("x_auth_access_type", "read")].map(|(k, v)| (k.to_owned(), v.to_owned()))
+    );
+    assert_eq!(
+        op.signature_method,
+        Some(crate::SignatureMethod::HmacSha256)
+    );
+    assert_eq!(op.signature_type, Some(crate::SignatureType::Query));
+    assert_eq!(op.realm.as_deref(), Some("photos"));
+    assert_eq!(op.rsa_key, Some(Secret::new("hunter2")));
+    assert_eq!(op.body_hash, Some(true));
+    for (member, value) in [("signature_method", "MD5"), ("signature_type", "COOKIE")] {
+        let kwargs = json!({ member: value });
+        let error = read(&Settings::from_iter([("OP_CLIENT_KWARGS", kwargs)]))
+            .err()
+            .unwrap();
+        assert_eq!(error.code(), ErrorCode::Unsupported);
+        assert_eq!(error.client(), Some("op"));
+    }
 }
 
 #[test]

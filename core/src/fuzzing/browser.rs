@@ -29,6 +29,7 @@ fn flow(state: &str) -> Flow {
         flow_data: serde_json::Value::Null,
         data_in_store: false,
         max_age: None,
+        token_secret: None,
         acr_values: Vec::new(),
         scopes: Vec::new(),
         created_at: NOW,

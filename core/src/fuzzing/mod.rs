@@ -16,6 +16,7 @@
 mod api;
 mod browser;
 mod document;
+mod oauth1;
 mod settings;
 mod store;
 mod token;
@@ -33,7 +34,7 @@ use crate::{Clock, Error, Sleep, Timestamp};
 pub type Target = fn(&[u8]) -> bool;
 
 /// Every target by its name, which is also that of its folder of seeds.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("api_path", api::path),
     ("callback", browser::callback),
     ("challenge", api::challenge),
@@ -45,6 +46,7 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("jwks", document::jwks),
     ("logout_response", browser::logout_response),
     ("logout_token", token::logout_token),
+    ("oauth1_answer", oauth1::answer),
     ("record", store::record),
     ("return_to", browser::return_to),
     ("settings", settings::settings),

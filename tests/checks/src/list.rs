@@ -38,6 +38,10 @@ pub(crate) enum Part {
     Refresh,
     /// Those that these arguments name.
     Only(&'static [&'static str]),
+    /// Unit tests of `core/src/oauth1`.
+    OAuth1Unit,
+    /// Integration tests of OAuth 1.0a.
+    OAuth1,
 }
 
 impl Part {
@@ -47,6 +51,8 @@ impl Part {
             Self::Only(arguments) => arguments,
             Self::Openid => &["-p", "tokenkeep-core", "--lib", "openid::"],
             Self::Client => &["-p", "tokenkeep-core", "--lib", "client::"],
+            Self::OAuth1Unit => &["-p", "tokenkeep-core", "--lib", "oauth1::"],
+            Self::OAuth1 => &["-p", "tokenkeep-it", "--test", "it", "--", "oauth1"],
             Self::Refresh => &[
                 "-p",
                 "tokenkeep-it",

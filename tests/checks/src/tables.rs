@@ -33,6 +33,12 @@ pub(crate) const GROUPS: &[Group] = &[
     HINT,
     SESSION,
     LOGOUT,
+    OAUTH1_LEGS,
+    OAUTH1_CALLBACK,
+    OAUTH1_ANSWER,
+    OAUTH1_REQUEST,
+    OAUTH1_CALLS,
+    OAUTH1_RSA,
 ];
 
 /// The ID token: OpenID Connect Core section 3.1.3.7 and RFC 8725.
@@ -996,5 +1002,134 @@ const LIFE: Group = Group {
         "a token that is over at once",
         "            .filter(|life| !life.is_zero());",
         "            .filter(|_| true);",
+    )],
+};
+
+/// The three legs of OAuth 1.0a.
+const OAUTH1_LEGS: Group = Group {
+    file: "core/src/client/oauth1.rs",
+    part: Part::OAuth1,
+    checks: &[
+        (
+            "a callback that is not confirmed",
+            "if !confirmed.is_some_and(|said| said.expose().eq_ignore_ascii_case(\"true\")) {",
+            "if confirmed.is_some_and(|said| said.expose().is_empty()) {",
+        ),
+        (
+            "a login of another protocol",
+            "        if flow.token_secret.is_none() {\n            return Err(another_protocol());\n        }\n",
+            "",
+        ),
+        (
+            "a request for an access token that is sent twice",
+            "Err((Kind::Nonce, _)) => self.ask(&ask).await,",
+            "Err((Kind::Clock, _)) => self.ask(&ask).await,",
+        ),
+        (
+            "an option of OAuth 2.0",
+            "        refuse_options(&options)?;\n",
+            "",
+        ),
+        (
+            "a verifier that an error repeats",
+            "            .chain(verifier.map(|(_, value)| (*value).into()))\n",
+            "",
+        ),
+    ],
+};
+
+/// The way back of OAuth 1.0a.
+const OAUTH1_CALLBACK: Group = Group {
+    file: "core/src/client/callback.rs",
+    part: Part::Client,
+    checks: &[
+        (
+            "the request token of another login",
+            "if !flow.has_state(params.request_token()?) {",
+            "if params.request_token()?.expose().is_empty() {",
+        ),
+        (
+            "two request tokens",
+            "(Some(token), Some(denied)) if token != denied => Err(invalid(",
+            "(Some(token), Some(denied)) if token != denied && denied.expose().is_empty() => Err(invalid(",
+        ),
+        (
+            "a verifier beside an error",
+            "(Some(_), Some(_)) => Err(invalid(\"the answer has both a verifier and an error\")),",
+            "(Some(verifier), Some(_)) => Ok(verifier.clone()),",
+        ),
+    ],
+};
+
+/// The answers of OAuth 1.0a.
+const OAUTH1_ANSWER: Group = Group {
+    file: "core/src/oauth1/answer.rs",
+    part: Part::OAuth1Unit,
+    checks: &[
+        (
+            "a doubled member",
+            "if members.iter().any(|(other, _)| *other == name) {",
+            "if false {",
+        ),
+        (
+            "an answer without an end",
+            "if body.len() > MAX_ANSWER {",
+            "if false {",
+        ),
+        (
+            "too many members",
+            "if members.len() == MAX_MEMBERS {",
+            "if false {",
+        ),
+        (
+            "bytes that are no text",
+            "if name.contains('\\u{fffd}') || value.contains('\\u{fffd}') {",
+            "if false {",
+        ),
+    ],
+};
+
+/// What is signed, and where it stands.
+const OAUTH1_REQUEST: Group = Group {
+    file: "core/src/oauth1/request.rs",
+    part: Part::OAuth1Unit,
+    checks: &[
+        (
+            "protocol parameters of the caller's own",
+            "    refuse_protocol(&pairs)?;\n",
+            "",
+        ),
+        (
+            "a signature that logs show",
+            "        header.set_sensitive(true);\n",
+            "",
+        ),
+        (
+            "a form that is not signed",
+            "    if let Body::Form(form) = body {\n        pairs.extend(parameters(form));\n    }\n",
+            "",
+        ),
+    ],
+};
+
+/// Calls of OAuth 1.0a.
+const OAUTH1_CALLS: Group = Group {
+    file: "core/src/client/api/signed.rs",
+    part: Part::OAuth1,
+    checks: &[(
+        "a request that is sent again though it may have been processed",
+        "again.filter(|request| request.method().is_idempotent());",
+        "again.filter(|_| true);",
+    )],
+};
+
+/// RSA signatures with SHA-1.
+const OAUTH1_RSA: Group = Group {
+    file: "core/src/oauth1/rsa.rs",
+    part: Part::OAuth1Unit,
+    checks: &[(
+        "a faulty signature",
+        "        .verify(message, &signature)\n        .map_err(|_| cannot_sign())?;",
+        "        .verify(message, &signature)\n        .ok();",
     )],
 };

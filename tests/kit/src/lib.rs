@@ -3,8 +3,8 @@
 //! [`Provider`] is an OpenID Provider in the process of the test. It counts how often each refresh token was spent, and
 //! its faults are turned on one by one. [`Browser`] walks through a whole login: it follows redirects, keeps cookies, and
 //! fills in the login and consent pages. Tests that are about no login use [`Replies`] in the network's place, and
-//! [`signed_in`]. [`Proxy`] stands in front of a real server, and loses, delays and cuts what passes. Whoever writes a store
-//! of their own tries it with [`conformance`].
+//! [`signed_in`]. [`OAuth1Provider`] is a server of OAuth 1.0a. [`Proxy`] stands in front of a real server, and loses,
+//! delays and cuts what passes. Whoever writes a store of their own tries it with [`conformance`].
 //!
 //! ```
 //! use tokenkeep_testing::{Endpoint, Fault, Provider, Rotation};
@@ -27,6 +27,7 @@
 
 mod browser;
 pub mod conformance;
+mod oauth1;
 mod provider;
 mod proxy;
 mod registration;
@@ -34,6 +35,7 @@ mod replies;
 mod signed_in;
 
 pub use browser::{Browser, BrowserError, Callback, Page, Visit};
+pub use oauth1::{OAuth1Provider, SignedRequest};
 pub use provider::{
     AuthMethod, Endpoint, Fault, FaultRule, Faults, Gate, IdTokenFault, IssuedTokens, KnownSecret,
     Lineage, LoggedRequest, LogoutAnswer, LogoutToken, LogoutTokenFault, Provider, ProviderBuilder,

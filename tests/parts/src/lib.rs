@@ -1,7 +1,7 @@
-//! Private instances of the real servers that tokenkeep is tested with: Redis, PostgreSQL, MariaDB.
+//! Private instances of the real servers that tokenkeep is tested with: Redis, PostgreSQL, MariaDB, and a server of OAuth 1.0a.
 //!
 //! Each listens on a loopback port of its own, keeps its data in a temporary folder, runs as a user without rights, and
-//! ends with the program that started it, however that ends. `tests/install redis postgres mariadb` installs them.
+//! ends with the program that started it, however that ends. `tests/install redis postgres mariadb oauthlib` installs them.
 //!
 //! ```no_run
 //! let server = tokenkeep_parts::Server::shared(tokenkeep_parts::Kind::Postgres);
@@ -15,7 +15,10 @@
 )]
 
 mod kinds;
+mod oauth1;
 mod program;
+
+pub use oauth1::OAuth1Server;
 
 use std::{
     process::Child,

@@ -1,7 +1,7 @@
 //! Each server starts, answers, crashes, and comes back with what it had.
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
-use tokenkeep_parts::{Kind, Server};
+use tokenkeep_parts::{Kind, OAuth1Server, Server};
 
 #[test]
 #[ignore = "needs Redis; tests/run brings it"]
@@ -41,4 +41,15 @@ fn mariadb_crashes_and_keeps_what_it_had() {
         "1\n",
         "its collation folds case"
     );
+}
+
+#[test]
+#[ignore = "needs oauthlib; tests/run brings it"]
+fn the_server_of_oauth1_starts_and_ends() {
+    let address = OAuth1Server::start("")
+        .at("")
+        .replace("http://", "")
+        .replace('/', "");
+    // It ended at once, with what held it.
+    assert!(std::net::TcpStream::connect(address).is_err());
 }

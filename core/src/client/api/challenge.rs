@@ -82,7 +82,7 @@ fn error(name: String, sent: &[Secret]) -> String {
 }
 
 /// The parameters of all challenges of one header value, whatever their schemes.
-fn parameters(header: &str) -> Vec<(String, String)> {
+pub(super) fn parameters(header: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = header;
     while let Some(equals) = rest.find('=') {

@@ -17,6 +17,7 @@ fn flow() -> Flow {
         flow_data: serde_json::Value::Null,
         data_in_store: false,
         max_age: None,
+        token_secret: None,
         acr_values: vec![],
         scopes: vec![],
         created_at: Timestamp::default(),
@@ -293,5 +294,124 @@ proptest::proptest! {
             let again = base.join(&url[url::Position::BeforePath..]).unwrap();
             proptest::prop_assert_eq!(again.origin(), base.origin());
         }
+    }
+}
+
+/// OAuth 1.0a: the request token is the state.
+mod of_oauth1 {
+    use super::*;
+
+    fn oauth1() -> Flow {
+        Flow {
+            state: "request-token-0123".into(),
+            token_secret: Some("request-secret-0123".into()),
+            verifier: None,
+            ..flow()
+        }
+    }
+
+    fn checked(encoded: &str) -> Result<Secret> {
+        check_verifier(&CallbackParams::parse(encoded)?, &oauth1())
+    }
+
+    #[test]
+    fn a_verifier_with_the_right_request_token_is_taken() {
+        let verifier = checked("oauth_token=request-token-0123&oauth_verifier=v&x=y").unwrap();
+        assert_eq!(verifier.expose(), "v");
+        let typed = CallbackParams::typed_in("request-token-0123", " 123 456\n").unwrap();
+        assert_eq!(
+            check_verifier(&typed, &oauth1()).unwrap().expose(),
+            "123 456"
+        );
+    }
+
+    #[test]
+    fn a_no_is_understood_in_each_vocabulary() {
+        for (encoded, code) in [
+            ("denied=request-token-0123", ErrorCode::AccessDenied),
+            (
+                "oauth_token=request-token-0123&denied=request-token-0123",
+                ErrorCode::AccessDenied,
+            ),
+            (
+                "oauth_token=request-token-0123&oauth_problem=permission_denied",
+                ErrorCode::AccessDenied,
+            ),
+            (
+                "oauth_token=request-token-0123&oauth_problem=user_refused",
+                ErrorCode::AccessDenied,
+            ),
+            (
+                "oauth_token=request-token-0123&error=access_denied",
+                ErrorCode::AccessDenied,
+            ),
+            (
+                "oauth_token=request-token-0123&error=server_error",
+                ErrorCode::ProviderError,
+            ),
+        ] {
+            let error = checked(encoded).unwrap_err();
+            assert_eq!(error.code(), code, "{encoded}");
+            assert_eq!(error.client(), Some("op"));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_bad_input() {
+        for (encoded, code) in [
+            ("", ErrorCode::MissingParameter),
+            ("oauth_token=&oauth_verifier=v", ErrorCode::MissingParameter),
+            (
+                "oauth_token=request-token-0123",
+                ErrorCode::MissingParameter,
+            ),
+            (
+                "oauth_token=request-token-0123&oauth_verifier=",
+                ErrorCode::MissingParameter,
+            ),
+            ("error=access_denied", ErrorCode::MissingParameter),
+            (
+                "oauth_token=another-token-0123&oauth_verifier=v",
+                ErrorCode::StateMismatch,
+            ),
+            (
+                "oauth_token=request-token-0123&denied=another",
+                ErrorCode::InvalidParameter,
+            ),
+            (
+                "oauth_token=request-token-0123&denied=request-token-0123&oauth_verifier=v",
+                ErrorCode::InvalidParameter,
+            ),
+            (
+                "oauth_token=request-token-0123&oauth_token=b",
+                ErrorCode::InvalidParameter,
+            ),
+            (
+                "oauth_token=request-token-0123&oauth_verifier=v&oauth_verifier=w",
+                ErrorCode::InvalidParameter,
+            ),
+            (
+                "oauth_token=a%00&oauth_verifier=v",
+                ErrorCode::InvalidParameter,
+            ),
+        ] {
+            let error = checked(encoded).unwrap_err();
+            assert_eq!(error.code(), code, "{encoded}");
+        }
+        let empty = CallbackParams::typed_in("a", " ").unwrap_err();
+        assert_eq!(empty.code(), ErrorCode::MissingParameter);
+        let long = CallbackParams::typed_in("a", &"1".repeat(9000)).unwrap_err();
+        assert_eq!(long.code(), ErrorCode::InvalidParameter);
+    }
+
+    #[test]
+    fn what_the_provider_says_comes_back_without_secrets() {
+        let encoded = "oauth_token=request-token-0123&error=server_error&error_description=request-secret-0123+is+wrong";
+        let error = checked(encoded).unwrap_err();
+        let shown = format!("{error:#?}");
+        assert!(
+            !shown.contains("request-secret-0123") && shown.contains("is wrong"),
+            "{shown}"
+        );
     }
 }

@@ -16,6 +16,7 @@ fn flow(state: &str) -> Flow {
         flow_data: serde_json::json!({"tenant": 7}),
         data_in_store: false,
         max_age: Some(60),
+        token_secret: None,
         acr_values: vec!["a".into()],
         scopes: vec!["openid".into()],
         created_at: NOW,

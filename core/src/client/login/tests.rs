@@ -15,6 +15,7 @@ fn an_empty_subject_is_nobody() {
         client_id: "id".into(),
         base: "https://app.example/".parse().unwrap(),
         started_at: Timestamp::default(),
+        members: Vec::new(),
     };
     assert_eq!(
         login(r#"{"sub": "7"}"#).default_owner().unwrap(),

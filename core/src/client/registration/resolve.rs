@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Pkce, Placement, Registration, ResponseMode,
+    OAuth1Parts, Pkce, Placement, Registration, ResponseMode,
     openid::{algorithm, check_issuer_template, check_secret_algorithms},
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     closures::Fetch,
     config::{ClientSettings, invalid},
     http,
+    oauth1::{self, OAuth1, OOB},
     openid::{Algorithms, ClaimChecks, IssuerRule, IssuerTemplate, SigningAlgorithm},
 };
 
@@ -77,6 +78,8 @@ pub(crate) struct Resolved {
     pub(crate) frontchannel_by_cookie: bool,
     /// Answers what an old table holds.
     pub(crate) on_missing: Option<Fetch>,
+    /// None: it is a client of OAuth 2.0.
+    pub(crate) oauth1: Option<OAuth1>,
 }
 
 /// Which grant gets the first token.
@@ -133,6 +136,7 @@ pub(crate) fn resolve(registration: &Registration, source: &dyn ConfigSource) ->
 
 fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
     let Registration { overwrite, .. } = r;
+    let oauth1 = OAuth1Parts::merged(&r, &s)?;
     let k = s.kwargs;
     if k.response_type
         .as_deref()
@@ -223,16 +227,20 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
     if r.openid && !scopes.iter().any(|scope| scope == "openid") {
         scopes.insert(0, "openid".to_owned());
     }
-    let client_id = win!(r.client_id, s.client_id).filter(|id| !id.trim().is_empty());
-    Ok(Resolved {
-        client_id: client_id.ok_or_else(|| {
+    let client_id = win!(r.client_id, s.client_id)
+        .filter(|id| !id.trim().is_empty())
+        .ok_or_else(|| {
             invalid(format!(
                 "there is no client id; set {}_CLIENT_ID or call client_id()",
                 crate::config::variable_name(&r.name)
             ))
-        })?,
-        client_secret: win!(r.client_secret, s.client_secret)
-            .filter(|secret| !secret.expose().is_empty()),
+        })?;
+    let client_secret =
+        win!(r.client_secret, s.client_secret).filter(|secret| !secret.expose().is_empty());
+    Ok(Resolved {
+        oauth1: oauth1.resolve(&client_id, client_secret.as_ref())?,
+        client_id,
+        client_secret,
         scopes,
         server_metadata_url: url("server_metadata_url", server_metadata_url)?,
         issuer,
@@ -313,6 +321,12 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
 
 fn check(client: Resolved) -> Result<Resolved> {
     let discovery = client.issuer.is_some() || client.server_metadata_url.is_some();
+    if client.oauth1.is_some() && client.access_token_url.is_none() {
+        return Err(invalid(
+            "OAuth 1.0a needs an access token URL beside the request token URL: set {NAME}_ACCESS_TOKEN_URL or call \
+             access_token_url()",
+        ));
+    }
     if !discovery && client.access_token_url.is_none() {
         return Err(invalid(
             "there is neither an issuer, a metadata URL nor a token endpoint; set {NAME}_ISSUER or {NAME}_SERVER_METADATA_URL, or \
@@ -364,7 +378,9 @@ fn check(client: Resolved) -> Result<Resolved> {
             "the client authentication method needs a client secret",
         ));
     }
-    if let Some(redirect_uri) = &client.redirect_uri {
+    if let Some(redirect_uri) = &client.redirect_uri
+        && !(client.oauth1.is_some() && redirect_uri == OOB)
+    {
         check_redirect_uri(redirect_uri, Phase::Configure)?;
     }
     if client.timeout.is_some_and(|timeout| timeout.is_zero()) {
@@ -385,9 +401,19 @@ fn check(client: Resolved) -> Result<Resolved> {
         .iter()
         .chain(&client.refresh_token_params)
         .map(|(name, _)| name);
+    let signed = client.oauth1.iter().flat_map(|oauth1| {
+        let of_requests = oauth1.request_token_params.iter();
+        let others = client
+            .authorize_params
+            .iter()
+            .chain(&client.access_token_params);
+        let names = of_requests.chain(others).map(|(name, _)| name);
+        names.filter(|name| oauth1::is_protocol(name))
+    });
     let protocol = of_authorization
         .filter(|name| authorize::is_protocol(name))
         .chain(of_tokens.filter(|name| token_endpoint::is_protocol(name)))
+        .chain(signed)
         .next();
     if let Some(name) = protocol {
         return Err(invalid(format!(
@@ -430,7 +456,7 @@ fn url(name: &str, text: Option<String>) -> Result<Option<Url>> {
     text.map(|text| parse_url(name, &text)).transpose()
 }
 
-fn parse_url(name: &str, text: &str) -> Result<Url> {
+pub(super) fn parse_url(name: &str, text: &str) -> Result<Url> {
     let url =
         Url::parse(text.trim()).map_err(|_| invalid(format!("{name} is not an absolute URL")))?;
     if !http::is_secure(&url) {

@@ -113,7 +113,7 @@ impl TokenRequest {
             .collect()
     }
 
-    pub(super) fn into_request(self) -> Request {
+    pub(in crate::client) fn into_request(self) -> Request {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(
                 self.parameters

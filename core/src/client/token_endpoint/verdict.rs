@@ -156,7 +156,7 @@ pub(super) fn is_token_media_type(answer: &Answer) -> bool {
 }
 
 /// ` (text/html, 512 bytes: "Bad gateway")`: the beginning of a page, and only if nothing in it can be a token.
-pub(super) fn describe(answer: &Answer, sent: &[Secret]) -> String {
+pub(in crate::client) fn describe(answer: &Answer, sent: &[Secret]) -> String {
     let media = media_type(answer).map_or_else(
         || "no content type".to_owned(),
         |media| excerpt(&scrub(&media, sent)),
