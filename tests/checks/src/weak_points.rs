@@ -95,6 +95,11 @@ pub(crate) const GROUPS: &[Group] = &[
     STEP_UP,
     RENEWED,
     LEASE,
+    OAUTH1_SIGNING,
+    OAUTH1_REQUEST,
+    OAUTH1_ANSWER,
+    OAUTH1_LEGS,
+    OAUTH1_BACK,
 ];
 
 /// Where a login begins.
@@ -776,4 +781,144 @@ const LEASE: Group = Group {
         "        Some(lease) if lease.until > now => return",
         "        Some(lease) if lease.until > now && attempt.is_empty() => return",
     )],
+};
+
+/// How a request of OAuth 1.0a is signed.
+const OAUTH1_SIGNING: Group = Group {
+    file: "core/src/oauth1/signing.rs",
+    part: Part::OAuth1Unit,
+    checks: &[
+        (
+            "the token's secret in a signature",
+            "encoded(client).as_str(), token.as_str())",
+            "encoded(client).as_str(), &token.as_str()[..0])",
+        ),
+        (
+            "HMAC-SHA256",
+            "SignatureMethod::HmacSha256 => hmac::HMAC_SHA256,",
+            "SignatureMethod::HmacSha256 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,",
+        ),
+        (
+            "a signature method that is not known",
+            "let found = Self::ALL.into_iter().find(|known| known.as_str() == name);",
+            "let found = Self::ALL.into_iter().find(|known| known.as_str() == name || !name.is_empty());",
+        ),
+    ],
+};
+
+/// What of a request is signed, and where it stands.
+const OAUTH1_REQUEST: Group = Group {
+    file: "core/src/oauth1/request.rs",
+    part: Part::OAuth1Unit,
+    checks: &[
+        (
+            "a form in the signature",
+            "        pairs.extend(parameters(form));\n",
+            "        drop(parameters(form));\n",
+        ),
+        (
+            "a protocol parameter of the caller's own",
+            "    refuse_protocol(&pairs)?;\n",
+            "    let _ = refuse_protocol(&pairs);\n",
+        ),
+        (
+            "the body hash",
+            "(\"oauth_body_hash\", hash.into())",
+            "(\"oauth_body_hash\", hash[1..].into())",
+        ),
+        (
+            "the realm, first in the header",
+            "realm.chain(protocol.iter().map(quoted))",
+            "protocol.iter().map(quoted).chain(realm)",
+        ),
+        (
+            "parameters behind a query that is there",
+            "let query = appended(query, protocol);",
+            "let query = appended(&query[..0], protocol);",
+        ),
+        (
+            "a body that is no form, beside parameters in the body",
+            "            SignatureType::Body if takes_form(request) => {",
+            "            SignatureType::Body if takes_form(request) || request.body().is_some() => {",
+        ),
+        (
+            "what a redirect repeats",
+            "let kept: Vec<&str> = query.split('&').filter(|pair| !is_ours(pair)).collect();",
+            "let kept: Vec<&str> = query.split('&').filter(|pair| !is_ours(&pair[..0])).collect();",
+        ),
+        (
+            "a fresh nonce",
+            "let random = crate::seal::random::<15>();",
+            "let random = [7_u8; 15];",
+        ),
+    ],
+};
+
+/// What a provider of OAuth 1.0a answers.
+const OAUTH1_ANSWER: Group = Group {
+    file: "core/src/oauth1/answer.rs",
+    part: Part::OAuth1Unit,
+    checks: &[
+        (
+            "an answer that is JSON",
+            "if body.starts_with(b\"{\") || body.starts_with(b\"[\") {",
+            "if body.starts_with(b\"[\") {",
+        ),
+        (
+            "a member of a form twice",
+            "            if members.iter().any(|(other, _)| *other == name) {",
+            "            if members.iter().any(|(other, _)| *other == name && other.is_empty()) {",
+        ),
+    ],
+};
+
+/// The three legs.
+const OAUTH1_LEGS: Group = Group {
+    file: "core/src/client/oauth1.rs",
+    part: Part::OAuth1,
+    checks: &[
+        (
+            "oauth_callback_confirmed",
+            "if !confirmed.is_some_and(|said| said.expose().eq_ignore_ascii_case(\"true\")) {",
+            "if confirmed.is_some_and(|said| said.expose().is_empty()) {",
+        ),
+        (
+            "parameters of a request token",
+            "parameters: &self.oauth1.request_token_params,",
+            "parameters: &[],",
+        ),
+        (
+            "a verifier that is typed in",
+            "        if redirect_uri != OOB {\n",
+            "        if !redirect_uri.is_empty() {\n",
+        ),
+        (
+            "the verifier of the access token request",
+            "further: &[(\"oauth_verifier\", verifier.expose())],",
+            "further: &[(\"oauth_verifier\", &verifier.expose()[..0])],",
+        ),
+    ],
+};
+
+/// The way back of OAuth 1.0a.
+const OAUTH1_BACK: Group = Group {
+    file: "core/src/client/callback.rs",
+    part: Part::OAuth1,
+    checks: &[
+        (
+            "a denial in one provider's words",
+            "let denied = present(&params.denied).map(|_| \"access_denied\");",
+            "let denied = present(&params.denied).and(None);",
+        ),
+        (
+            "a request token of another login",
+            "    if !flow.has_state(params.request_token()?) {\n",
+            "    if params.request_token()?.expose().is_empty() {\n",
+        ),
+        (
+            "a verifier that is missing",
+            "(None, None) => Err(missing(\"oauth_verifier\")),",
+            "(None, None) => Ok(params.request_token()?.clone()),",
+        ),
+    ],
 };

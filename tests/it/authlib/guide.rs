@@ -259,6 +259,19 @@ async fn the_snippets_of_a_login_run_in_their_order() {
     }
 }
 
+#[tokio::test]
+async fn the_snippets_of_oauth1_run() {
+    let photos = crate::oauth1::Photos::with(|registration| {
+        let url = |path: &str| format!("https://photos.example/{path}");
+        let shown = snippets::photos(&url("initiate"), &url("authorize"), &url("token"));
+        assert_eq!(shown.name(), registration.name());
+        registration
+    })
+    .await;
+    photos.log_in().await;
+    assert_eq!(snippets::of_photos(photos.alice()).await.unwrap(), 200);
+}
+
 /// A program as it is read, without what rustfmt and the place of a function may change.
 fn plain(text: &str) -> String {
     let lines = text.lines().map(str::trim);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokenkeep::{
     Action, AuthMethod, BrowserCookies, CallbackParams, Client, ConfigSource, Grant, Hook,
     IdTokenChecks, IdTokenClaims, KeptLogin, LoggedOut, MemoryStore, OAuth, OAuthBuilder,
-    Placement, RawAnswer, Redirect, Registration, Result, Session, Settings, Token, TokenUpdate,
-    Userinfo, sql::sqlx::SqlitePool, store::async_trait,
+    Placement, RawAnswer, Redirect, Registration, Result, Session, Settings, SignatureMethod,
+    Token, TokenUpdate, Userinfo, sql::sqlx::SqlitePool, store::async_trait,
 };
 use tokio_stream::StreamExt;
 
@@ -241,6 +241,20 @@ pub(super) async fn answer(grant: Grant) -> String {
 pub(super) async fn machine(oauth: OAuth) -> Result<u16> {
     let app = oauth.client("op")?.app().scopes(["invoices"]);
     let answer = app.get("invoices").await?; // got, kept and renewed once for the whole fleet
+    Ok(answer.status().as_u16())
+}
+
+pub(super) fn photos(request: &str, authorize: &str, access: &str) -> Registration {
+    Registration::oauth1("photos", request, authorize, access)
+        .client_id("my-app")
+        .client_secret("from a safe place")
+        .signature_method(SignatureMethod::HmacSha1)
+        .request_token_params([("x_auth_access_type", "read")])
+        .api_base_url("https://api.photos.example/1.1/")
+}
+
+pub(super) async fn of_photos(grant: Grant) -> Result<u16> {
+    let answer = grant.get("me").await?; // signed anew for each request
     Ok(answer.status().as_u16())
 }
 
