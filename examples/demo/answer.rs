@@ -1,19 +1,18 @@
-//! How answers look: a page for people, JSON for programs, and what the browser must know about either.
+//! How answers look, whatever framework sends them: a page for people, JSON for programs, and what the browser must know
+//! about either.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
-use axum::{
-    Json,
-    body::Body,
-    extract::{FromRequestParts, Request},
-    http::{HeaderName, HeaderValue, StatusCode, header, request::Parts},
-    middleware::Next,
-    response::{IntoResponse, Response},
-};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::BoxStream};
 use maud::Markup;
+use reqwest::{
+    StatusCode,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+};
 use serde::Serialize;
 use serde_json::json;
-use tokenkeep::{Error, ErrorCode, Phase, axum::wants_page};
+use tokenkeep::{Error, ErrorCode, Phase};
 
 use crate::pages;
 
@@ -25,84 +24,129 @@ pub(crate) enum Wants {
 }
 
 impl Wants {
-    pub(crate) fn answer(self, page: impl FnOnce() -> Markup, json: impl Serialize) -> Response {
+    pub(crate) fn of(wants_page: bool) -> Self {
+        if wants_page { Self::Page } else { Self::Json }
+    }
+
+    pub(crate) fn answer(self, page: impl FnOnce() -> Markup, json: impl Serialize) -> Answer {
         match self {
-            Self::Page => page().into_response(),
-            Self::Json => Json(json).into_response(),
+            Self::Page => Answer::page(page()),
+            Self::Json => Answer::json(json),
         }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Wants {
-    type Rejection = Infallible;
+/// An answer that each framework can send.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Body,
+    pub(crate) no_such: Option<NoSuch>,
+}
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(if wants_page(&parts.headers) {
-            Self::Page
-        } else {
-            Self::Json
-        })
-    }
+pub(crate) enum Body {
+    Whole(Vec<u8>),
+    Streamed(BoxStream<'static, Result<Bytes, reqwest::Error>>),
 }
 
 /// A route or method that there is not.
 #[derive(Clone, Copy)]
-struct NoSuch(&'static str);
+pub(crate) struct NoSuch(&'static str);
 
-/// The answer for a route or method that there is not, in the form of every other error.
-pub(crate) async fn no_such(status: StatusCode) -> Response {
-    let (code, message) = match status {
-        StatusCode::METHOD_NOT_ALLOWED => (
-            "method_not_allowed",
-            "this address does not take that method",
-        ),
-        _ => ("not_found", "there is nothing at this address"),
-    };
-    let body = json!({"error": code, "phase": "request", "client": null, "message": message, "action": "none"});
-    let mut response = (status, Json(body)).into_response();
-    response.extensions_mut().insert(NoSuch(code));
-    response
+impl Answer {
+    fn new(media_type: &'static str, body: Body) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        Self {
+            status: StatusCode::OK,
+            headers,
+            body,
+            no_such: None,
+        }
+    }
+
+    pub(crate) fn page(page: Markup) -> Self {
+        let body = page.into_string().into_bytes();
+        Self::new("text/html; charset=utf-8", Body::Whole(body))
+    }
+
+    pub(crate) fn json(json: impl Serialize) -> Self {
+        // What is answered here are maps with names: it always can be written.
+        let body = serde_json::to_vec(&json).unwrap_or_default();
+        Self::new("application/json", Body::Whole(body))
+    }
+
+    pub(crate) fn see_other(path: &str) -> Self {
+        let mut answer = Self::new("text/plain", Body::Whole(Vec::new()));
+        answer.status = StatusCode::SEE_OTHER;
+        answer.headers.clear();
+        if let Ok(path) = HeaderValue::try_from(path) {
+            answer.headers.insert(header::LOCATION, path);
+        }
+        answer
+    }
+
+    pub(crate) fn file(media_type: &'static str, text: &'static str) -> Self {
+        Self::new(media_type, Body::Whole(text.into())).with(header::CACHE_CONTROL, "no-cache")
+    }
+
+    /// Server-sent events.
+    pub(crate) fn events(events: BoxStream<'static, String>) -> Self {
+        let events = events.map(|event| Ok(event.into()));
+        Self::new("text/event-stream", Body::Streamed(events.boxed()))
+            .with(header::CACHE_CONTROL, "no-store")
+    }
+
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    /// The answer for a route or method that there is not, in the form of every other error.
+    pub(crate) fn no_such(status: StatusCode) -> Self {
+        let (code, message) = match status {
+            StatusCode::METHOD_NOT_ALLOWED => (
+                "method_not_allowed",
+                "this address does not take that method",
+            ),
+            _ => ("not_found", "there is nothing at this address"),
+        };
+        let mut answer = Self::json(
+            json!({"error": code, "phase": "request", "client": null, "message": message, "action": "none"}),
+        );
+        answer.status = status;
+        answer.no_such = Some(NoSuch(code));
+        answer
+    }
 }
 
 /// The answer to everything while the store has not answered yet.
-pub(crate) async fn store_is_away() -> tokenkeep::axum::Error {
+pub(crate) fn store_is_away() -> Error {
     let message = "the store has not answered yet";
-    Error::new(ErrorCode::StoreUnavailable, Phase::Store, message).into()
+    Error::new(ErrorCode::StoreUnavailable, Phase::Store, message)
 }
 
-/// Gives an error a page where people asked, and every answer the headers that keep it to ourselves.
-pub(crate) async fn dress(request: Request, next: Next) -> Response {
-    let page = wants_page(request.headers());
-    let mut response = next.run(request).await;
-    if page && let Some(markup) = error_page(&response) {
-        *response.body_mut() = Body::from(markup.into_string());
-        let headers = response.headers_mut();
-        headers.remove(header::CONTENT_LENGTH);
-        let html = HeaderValue::from_static("text/html; charset=utf-8");
-        headers.insert(header::CONTENT_TYPE, html);
-        // That of tokenkeep's own page knows another style sheet.
-        headers.remove(header::CONTENT_SECURITY_POLICY);
-    }
-    let may_be_framed = response
-        .headers()
-        .get(header::CONTENT_SECURITY_POLICY)
-        .is_some_and(|policy| policy.as_bytes().ends_with(b"frame-ancestors *"));
-    for (name, value) in SECURITY {
-        if may_be_framed && name == header::X_FRAME_OPTIONS {
-            continue;
-        }
-        let value = HeaderValue::from_static(value);
-        response.headers_mut().entry(name).or_insert(value);
-    }
-    response
-}
-
-fn error_page(response: &Response) -> Option<Markup> {
-    let extensions = response.extensions();
-    let error = extensions.get::<Arc<Error>>();
+/// The page of an error, where people asked.
+pub(crate) fn error_page(error: Option<&Arc<Error>>, no_such: Option<&NoSuch>) -> Option<String> {
     error
         .map(|error| pages::error(error))
-        .or_else(|| extensions.get().map(|NoSuch(code)| pages::no_such(code)))
+        .or_else(|| no_such.map(|NoSuch(code)| pages::no_such(code)))
+        .map(Markup::into_string)
+}
+
+/// The headers that keep an answer to ourselves, as far as it has none of its own; `policy` is its own, if it has one.
+pub(crate) fn security(
+    policy: Option<&[u8]>,
+) -> impl Iterator<Item = (HeaderName, &'static str)> + use<> {
+    let may_be_framed = policy.is_some_and(|policy| policy.ends_with(b"frame-ancestors *"));
+    SECURITY
+        .into_iter()
+        .filter(move |(name, _)| !may_be_framed || name != header::X_FRAME_OPTIONS)
 }
 
 // No `form-action`: browsers apply it to the redirects after a form too, and logging out leads to any provider.

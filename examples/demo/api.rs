@@ -1,20 +1,22 @@
 //! Calls of an API with the kept token, passed on as they came.
 
-use axum::{
-    body::{Body, HttpBody},
-    extract::{Query, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
-    response::{IntoResponse, Redirect, Response},
-};
+use futures_util::StreamExt;
 use percent_encoding::{
     AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode,
 };
-use tokenkeep::axum::{ClientName, Result, SignedIn};
+use reqwest::{
+    StatusCode,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+};
+use tokenkeep::{ApiRequest, Grant, Result};
 
-use crate::{answer::Wants, pages};
+use crate::{
+    answer::{Answer, Body, Wants},
+    pages,
+};
 
 /// A longer body is streamed: then the call cannot be made again with a fresh token.
-const REPEATABLE: usize = 1024 * 1024;
+pub(crate) const REPEATABLE: usize = 1024 * 1024;
 
 /// How much of an answer a page shows.
 const SHOWN: usize = 64 * 1024;
@@ -27,53 +29,38 @@ const PASSED_ON: [HeaderName; 4] = [
     header::LINK,
 ];
 
-/// `GET, POST /api/{client}/{path}`
-pub(crate) async fn call(user: SignedIn, wants: Wants, request: Request) -> Result<Response> {
-    let (parts, body) = request.into_parts();
-    let (client, path) = target(&parts.uri);
-    let mut call = user.grant(&client)?.request(parts.method, &path);
-    if let Some(body) = passable(body).await? {
-        call = call.body(body);
-    }
-    if let Some(value) = parts.headers.get(header::CONTENT_TYPE).cloned() {
-        call = call.with(|request| request.header(header::CONTENT_TYPE, value));
-    }
-    let answer = call.await?;
-    match wants {
-        Wants::Page => shown(&client, answer).await,
-        Wants::Json => Ok(passed_on(answer)),
-    }
-}
-
 /// The client, and what follows `/api/{client}/` as it came, decoded by nobody. Where that begins with a slash, both slashes
 /// are kept, so that tokenkeep sees the other host that is meant, and refuses it.
-fn target(uri: &Uri) -> (String, String) {
-    let mut parts = uri.path().splitn(4, '/').skip(2);
+pub(crate) fn target(path: &str, query: Option<&str>) -> (String, String) {
+    let mut parts = path.splitn(4, '/').skip(2);
     let client = percent_decode_str(parts.next().unwrap_or_default()).decode_utf8_lossy();
     let rest = parts.next().unwrap_or_default();
     let slash = if rest.starts_with('/') { "/" } else { "" };
-    let path = match uri.query() {
+    let path = match query {
         Some(query) => format!("{slash}{rest}?{query}"),
         None => format!("{slash}{rest}"),
     };
     (client.into_owned(), path)
 }
 
-/// The request's body, if it has one.
-async fn passable(body: Body) -> Result<Option<reqwest::Body>> {
-    if body.is_end_stream() {
-        return Ok(None);
+/// The call with the body and the type that the request has.
+pub(crate) fn passing(
+    mut call: ApiRequest,
+    body: Option<reqwest::Body>,
+    media_type: Option<&[u8]>,
+) -> ApiRequest {
+    if let Some(body) = body {
+        call = call.body(body);
     }
-    match body.size_hint().exact() {
-        Some(length) if length <= REPEATABLE as u64 => {
-            let whole = axum::body::to_bytes(body, REPEATABLE).await;
-            Ok(Some(whole.map_err(broken)?.into()))
-        }
-        _ => Ok(Some(reqwest::Body::wrap_stream(body.into_data_stream()))),
+    if let Some(value) = media_type.and_then(|value| HeaderValue::from_bytes(value).ok()) {
+        call = call.with(|request| request.header(header::CONTENT_TYPE, value));
     }
+    call
 }
 
-fn broken(error: axum::Error) -> tokenkeep::Error {
+pub(crate) fn broken(
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> tokenkeep::Error {
     let (code, phase) = (
         tokenkeep::ErrorCode::InvalidParameter,
         tokenkeep::Phase::Request,
@@ -81,7 +68,19 @@ fn broken(error: axum::Error) -> tokenkeep::Error {
     tokenkeep::Error::new(code, phase, "the request's body broke off").with_source(error)
 }
 
-fn passed_on(answer: reqwest::Response) -> Response {
+/// The API's answer: as it is for programs, shown on a page for people.
+pub(crate) async fn answer(
+    client: &str,
+    answer: reqwest::Response,
+    wants: Wants,
+) -> reqwest::Result<Answer> {
+    match wants {
+        Wants::Page => shown(client, answer).await,
+        Wants::Json => Ok(passed_on(answer)),
+    }
+}
+
+fn passed_on(answer: reqwest::Response) -> Answer {
     let mut headers = HeaderMap::new();
     for name in PASSED_ON {
         for value in answer.headers().get_all(&name) {
@@ -91,11 +90,15 @@ fn passed_on(answer: reqwest::Response) -> Response {
     // Whatever it is, it does nothing in our name if a browser shows it.
     let nothing = HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, nothing);
-    let status = answer.status();
-    (status, headers, Body::from_stream(answer.bytes_stream())).into_response()
+    Answer {
+        status: answer.status(),
+        headers,
+        body: Body::Streamed(answer.bytes_stream().boxed()),
+        no_such: None,
+    }
 }
 
-async fn shown(client: &str, mut answer: reqwest::Response) -> Result<Response> {
+async fn shown(client: &str, mut answer: reqwest::Response) -> reqwest::Result<Answer> {
     let status = answer.status();
     let mut body = Vec::new();
     while body.len() < SHOWN
@@ -107,33 +110,23 @@ async fn shown(client: &str, mut answer: reqwest::Response) -> Result<Response> 
         Ok(json) => format!("{json:#}"),
         Err(_) => String::from_utf8_lossy(&body[..body.len().min(SHOWN)]).into_owned(),
     };
-    let page = pages::api_result(client, status, &text);
+    let page = Answer::page(pages::api_result(client, status, &text));
     // Some answers have no body, and ours has one.
     Ok(match status {
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => {
-            page.into_response()
-        }
-        _ => (status, page).into_response(),
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED => page,
+        _ => page.with_status(status),
     })
 }
 
 /// `GET /call/{client}?path=…`: where a form leads, which can't put a field into the path of its address.
-pub(crate) async fn choose(
-    ClientName(client): ClientName,
-    user: SignedIn,
-    Query(fields): Query<Vec<(String, String)>>,
-) -> Result<Redirect> {
-    let has_api = user
-        .grant(&client)?
-        .client()
-        .api_base_url()
-        .await?
-        .is_some();
-    let client = segment(&client);
+pub(crate) async fn choose(grant: &Grant, fields: &[(String, String)]) -> Result<Answer> {
+    let client = grant.client();
+    let has_api = client.api_base_url().await?.is_some();
+    let client = segment(client.name());
     let path = fields.iter().find(|(name, _)| name == "path");
     let path = path.map_or("", |(_, path)| path.trim());
     let path = utf8_percent_encode(path, &CONTROLS_AND_BLANK);
-    Ok(Redirect::to(&if has_api {
+    Ok(Answer::see_other(&if has_api {
         format!("/api/{client}/{path}")
     } else {
         format!("/userinfo/{client}")

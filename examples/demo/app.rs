@@ -1,23 +1,12 @@
-//! The application: its routes, and what they answer.
+//! The application: what its routes answer. The frameworks ask it, in `web`.
 
-use axum::{
-    Json, Router,
-    extract::{FromRef, State},
-    http::{StatusCode, header},
-    middleware,
-    response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
-};
 use serde_json::json;
-use tokenkeep::{
-    Error, ErrorCode, Grant, OAuth, Phase,
-    axum::{ClientName, Result, SignedIn, SignedInForm},
-};
+use tokenkeep::{Error, ErrorCode, Grant, OAuth, Phase, Result, Session};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    answer::{self, Wants},
-    api, events, pages,
+    answer::{Answer, Wants},
+    pages,
     row::{self, Row},
 };
 
@@ -29,136 +18,83 @@ pub(crate) struct App {
     pub(crate) stop: CancellationToken,
 }
 
-impl FromRef<App> for OAuth {
-    fn from_ref(app: &App) -> Self {
-        app.oauth.clone()
-    }
-}
-
-pub(crate) fn router(app: App) -> Router {
-    Router::new()
-        .route("/", get(home))
-        .route("/tokens", get(home_of_user))
-        .route("/tokens/{client}/refresh", post(refresh))
-        .route("/tokens/{client}/expire", post(expire))
-        .route("/tokens/{client}/revoke", post(revoke))
-        .route("/userinfo/{client}", get(userinfo))
-        .route("/call/{client}", get(api::choose))
-        .route("/api/{client}/", get(api::call).post(api::call))
-        .route("/api/{client}/{*path}", get(api::call).post(api::call))
-        .route("/events", get(events::events))
-        .route("/healthz", get(health))
-        .route(
-            "/demo.css",
-            get(|| file("text/css", include_str!("demo.css"))),
-        )
-        .route(
-            "/live.js",
-            get(|| file("text/javascript", include_str!("live.js"))),
-        )
-        .merge(tokenkeep::axum::routes(&app.oauth).log_out_page(pages::log_out))
-        .fallback(|| answer::no_such(StatusCode::NOT_FOUND))
-        .method_not_allowed_fallback(|| answer::no_such(StatusCode::METHOD_NOT_ALLOWED))
-        .layer(middleware::from_fn(answer::dress))
-        .with_state(app)
-}
-
-async fn home(State(app): State<App>, user: Option<SignedIn>, wants: Wants) -> Result<Response> {
-    match user {
-        Some(user) => home_of_user(State(app), user, wants).await,
-        None => Ok(wants.answer(
-            || pages::signed_out(&app.oauth.client_names()),
-            json!({"owner": null, "csrf": null, "tokens": []}),
-        )),
-    }
-}
-
-async fn home_of_user(State(app): State<App>, user: SignedIn, wants: Wants) -> Result<Response> {
-    let rows = row::rows(&app.oauth, user.owner()).await?;
-    let session = user.session();
-    let json = json!({"owner": user.owner(), "csrf": session.csrf(), "tokens": rows});
-    Ok(wants.answer(
-        || pages::signed_in(session, &rows, &app.oauth.client_names()),
-        json,
-    ))
-}
-
-async fn refresh(
-    State(app): State<App>,
-    ClientName(client): ClientName,
-    wants: Wants,
-    form: SignedInForm,
-) -> Result<Response> {
-    let grant = form.user.grant(&client)?;
-    grant.refresh().await?;
-    changed(&app, &grant, wants).await
-}
-
-async fn expire(
-    State(app): State<App>,
-    ClientName(client): ClientName,
-    wants: Wants,
-    form: SignedInForm,
-) -> Result<Response> {
-    let grant = form.user.grant(&client)?;
-    grant.invalidate(None).await?;
-    changed(&app, &grant, wants).await
-}
-
-async fn revoke(
-    State(app): State<App>,
-    ClientName(client): ClientName,
-    wants: Wants,
-    form: SignedInForm,
-) -> Result<Response> {
-    let grant = form.user.grant(&client)?;
-    grant.revoke().await?;
-    changed(&app, &grant, wants).await
-}
-
-/// What became of a grant: people see it on the page they came from.
-async fn changed(app: &App, grant: &Grant, wants: Wants) -> Result<Response> {
-    let Some(info) = grant.info().await? else {
-        let client = grant.client().name();
-        let mut error = Error::new(
-            ErrorCode::LoginRequired,
-            Phase::Request,
-            "nothing was ever granted here",
-        )
-        .with_client(client);
-        if let Some(url) = app.oauth.connect_url(client) {
-            error = error.with_connect_url(url);
+impl App {
+    pub(crate) async fn home(&self, session: Option<&Session>, wants: Wants) -> Result<Answer> {
+        match session {
+            Some(session) => self.tokens(session, wants).await,
+            None => Ok(wants.answer(
+                || pages::signed_out(&self.oauth.client_names()),
+                json!({"owner": null, "csrf": null, "tokens": []}),
+            )),
         }
-        return Err(error.into());
-    };
-    Ok(match wants {
-        Wants::Page => Redirect::to("/").into_response(),
-        Wants::Json => Json(Row::of(&info)).into_response(),
-    })
+    }
+
+    pub(crate) async fn tokens(&self, session: &Session, wants: Wants) -> Result<Answer> {
+        let rows = row::rows(&self.oauth, session.owner()).await?;
+        let json = json!({"owner": session.owner(), "csrf": session.csrf(), "tokens": rows});
+        Ok(wants.answer(
+            || pages::signed_in(session, &rows, &self.oauth.client_names()),
+            json,
+        ))
+    }
+
+    pub(crate) async fn refresh(&self, grant: Grant, wants: Wants) -> Result<Answer> {
+        grant.refresh().await?;
+        self.changed(&grant, wants).await
+    }
+
+    pub(crate) async fn expire(&self, grant: Grant, wants: Wants) -> Result<Answer> {
+        grant.invalidate(None).await?;
+        self.changed(&grant, wants).await
+    }
+
+    pub(crate) async fn revoke(&self, grant: Grant, wants: Wants) -> Result<Answer> {
+        grant.revoke().await?;
+        self.changed(&grant, wants).await
+    }
+
+    /// What became of a grant: people see it on the page they came from.
+    async fn changed(&self, grant: &Grant, wants: Wants) -> Result<Answer> {
+        let Some(info) = grant.info().await? else {
+            let client = grant.client().name();
+            let mut error = Error::new(
+                ErrorCode::LoginRequired,
+                Phase::Request,
+                "nothing was ever granted here",
+            )
+            .with_client(client);
+            if let Some(url) = self.oauth.connect_url(client) {
+                error = error.with_connect_url(url);
+            }
+            return Err(error);
+        };
+        Ok(match wants {
+            Wants::Page => Answer::see_other("/"),
+            Wants::Json => Answer::json(Row::of(&info)),
+        })
+    }
+
+    pub(crate) async fn userinfo(&self, grant: Grant, wants: Wants) -> Result<Answer> {
+        let userinfo = grant.userinfo().await?.to_value();
+        let client = grant.client().name();
+        Ok(wants.answer(
+            || pages::result(client, "What the provider says about you", &userinfo),
+            json!({"userinfo": userinfo}),
+        ))
+    }
+
+    pub(crate) async fn health(&self, wants: Wants) -> Result<Answer> {
+        self.oauth.check_store().await?;
+        let health = json!({"status": "ok", "store": self.oauth.store_name()?});
+        Ok(wants.answer(|| pages::health(&health), health.clone()))
+    }
 }
 
-async fn userinfo(
-    ClientName(client): ClientName,
-    user: SignedIn,
-    wants: Wants,
-) -> Result<Response> {
-    let userinfo = user.grant(&client)?.userinfo().await?.to_value();
-    Ok(wants.answer(
-        || pages::result(&client, "What the provider says about you", &userinfo),
-        json!({"userinfo": userinfo}),
-    ))
+/// What the pages need beside their text.
+pub(crate) fn style() -> Answer {
+    Answer::file("text/css", include_str!("demo.css"))
 }
 
-async fn health(State(app): State<App>, wants: Wants) -> Result<Response> {
-    app.oauth.check_store().await?;
-    let health = json!({"status": "ok", "store": app.oauth.store_name()?});
-    Ok(wants.answer(|| pages::health(&health), health.clone()))
-}
-
-async fn file(media_type: &'static str, text: &'static str) -> impl IntoResponse {
-    let headers = [
-        (header::CONTENT_TYPE, media_type),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    (headers, text)
+pub(crate) fn script() -> Answer {
+    Answer::file("text/javascript", include_str!("live.js"))
 }

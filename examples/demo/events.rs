@@ -1,41 +1,37 @@
 //! The live feed: what happens to the signed-in user's tokens, in any process, as server-sent events.
 
-use std::{convert::Infallible, future::ready};
+use std::{future::ready, time::Duration};
 
-use axum::{
-    extract::State,
-    http::header,
-    response::{
-        IntoResponse, Sse,
-        sse::{Event, KeepAlive},
-    },
-};
-use futures_util::{StreamExt, stream};
-use serde_json::json;
-use tokenkeep::{
-    TokenUpdate,
-    axum::{Result, SignedIn},
-};
+use futures_util::{StreamExt, stream, stream::BoxStream};
+use serde_json::{Value, json};
+use tokenkeep::TokenUpdate;
+use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, row};
+use crate::{answer::Answer, row};
+
+/// How often a comment keeps a quiet feed's connection open.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// `GET /events`: `token_update` with `{id, kind, client, owner, slot, generation, origin, at}`, `at` in seconds since the
 /// epoch; `resync` with `{missed}` where some were missed. It ends with the session, and with the server.
-pub(crate) async fn events(State(app): State<App>, user: SignedIn) -> Result<impl IntoResponse> {
-    let updates = user.token_updates()?;
+pub(crate) fn events(updates: BoxStream<'static, TokenUpdate>, stop: &CancellationToken) -> Answer {
     // Whoever sees it misses nothing that happens from now on.
-    let hello = stream::once(ready(Event::default().comment("live")));
+    let hello = stream::once(ready(": live\n\n".to_owned()));
     let events = updates.filter_map(|update| ready(event(&update)));
     let events = hello
         .chain(events)
-        .take_until(app.stop.cancelled_owned())
-        .map(Ok::<_, Infallible>);
-    let no_store = [(header::CACHE_CONTROL, "no-store")];
-    Ok((no_store, Sse::new(events).keep_alive(KeepAlive::default())))
+        .take_until(stop.clone().cancelled_owned());
+    let pause = tokio::time::interval_at(tokio::time::Instant::now() + QUIET, QUIET);
+    let events = tokio_stream::StreamExt::timeout_repeating(events, pause);
+    Answer::events(
+        events
+            .map(|event| event.unwrap_or_else(|_| ":\n\n".to_owned()))
+            .boxed(),
+    )
 }
 
-fn event(update: &TokenUpdate) -> Option<Event> {
-    let (name, data) = match (update, update.changed()) {
+fn event(update: &TokenUpdate) -> Option<String> {
+    let (name, data): (_, Value) = match (update, update.changed()) {
         (TokenUpdate::Resync { missed }, _) => ("resync", json!({"missed": missed})),
         (_, Some(changed)) => (
             "token_update",
@@ -52,5 +48,6 @@ fn event(update: &TokenUpdate) -> Option<Event> {
         ),
         _ => return None,
     };
-    Event::default().event(name).json_data(data).ok()
+    // JSON has no line break outside its texts, and writes those within as `\n`.
+    Some(format!("event: {name}\ndata: {data}\n\n"))
 }

@@ -50,8 +50,8 @@ pub(crate) async fn walk(setup: &Setup, provider: &Provider) -> Result<(), Failu
 async fn second_process(setup: &Setup) -> Result<(Server, String), Failure> {
     let listener = serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let address = format!("http://{}", serve::address(&listener)?);
-    let server = serve::start(listener, None)?;
-    server.open(&setup.registry().await?);
+    let server = serve::start(setup.web, listener, None)?;
+    server.open(&setup.registry().await?).await?;
     Ok((server, address))
 }
 

@@ -14,6 +14,7 @@ mod row;
 mod serve;
 mod setup;
 mod store;
+mod web;
 
 use std::{
     env,
@@ -95,19 +96,20 @@ async fn run(options: Options) -> Result<(), Failure> {
         base_url,
         clients,
         roots,
+        web: options.web,
     };
-    let server = serve::start(listener, tls)?;
+    let server = serve::start(options.web, listener, tls)?;
     let work = async {
         // Whoever reads that it listens may come at once; a store that is slow to answer holds that back for a moment only.
         let mut registry = pin!(setup.registry());
         match tokio::time::timeout(A_MOMENT, &mut registry).await {
             Ok(registry) => {
-                server.open(&registry?);
+                server.open(&registry?).await?;
                 say(&format!("listening on {here}"));
             }
             Err(_) => {
                 say(&format!("listening on {here}"));
-                server.open(&registry.await?);
+                server.open(&registry.await?).await?;
             }
         }
         match &provider {

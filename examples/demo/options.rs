@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 
-use crate::store::StoreUrl;
+use crate::{store::StoreUrl, web::Web};
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -39,6 +39,10 @@ pub(crate) struct Options {
     /// [default: SQLite in a folder of its own]
     #[arg(long, value_name = "URL")]
     pub(crate) store: Option<StoreUrl>,
+
+    /// Which framework serves it; it answers the same by either
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "axum")]
+    pub(crate) web: Web,
 
     /// A provider of its own, or only the clients of the environment [default: embedded, unless TOKENKEEP_CLIENTS is set]
     #[arg(long, value_enum, value_name = "WHICH")]

@@ -2,8 +2,8 @@
 
 mod tokens;
 
-use axum::http::StatusCode;
 use maud::{DOCTYPE, Markup, html};
+use reqwest::StatusCode;
 use serde_json::Value;
 use tokenkeep::{ErrorCode, Session};
 

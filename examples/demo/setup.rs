@@ -1,13 +1,13 @@
 //! The application's registry, from options and environment.
 
-use std::{env, fmt, path::Path, time::Duration};
+use std::{env, fmt, io, path::Path, time::Duration};
 
 use tokenkeep::{
     Action, Env, KeyRing, OAuth, Registration, providers,
     store::{DynTokenStore, StoreError},
 };
 
-use crate::store::StoreUrl;
+use crate::{store::StoreUrl, web::Web};
 
 /// Everything a registry of this application is made of. Two registries of the same parts are one application.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ pub(crate) struct Setup {
     pub(crate) clients: Vec<Registration>,
     /// More roots to trust.
     pub(crate) roots: Vec<reqwest::Certificate>,
+    pub(crate) web: Web,
 }
 
 impl Setup {
@@ -123,6 +124,10 @@ impl Failure {
             message: message.into(),
             exit_code: 2,
         }
+    }
+
+    pub(crate) fn server(error: io::Error) -> Self {
+        Self::other(format!("the server does not work: {error}"))
     }
 
     pub(crate) fn other(message: impl Into<String>) -> Self {

@@ -223,6 +223,8 @@ impl Demo {
                 &format!("127.0.0.1:{}", base.port().unwrap()),
                 "--provider",
                 "none",
+                "--web",
+                &std::env::var("TOKENKEEP_DEMO_WEB").unwrap_or_else(|_| "axum".to_owned()),
                 "--store",
             ])
             .arg(format!("sqlite:{}", store.display()))
