@@ -239,21 +239,15 @@ async fn a_refusal_says_what_to_do() {
 async fn what_a_refusal_repeats_of_a_request_is_cut_out() {
     let photos = Photos::new().await;
     let redirect = photos.start().await;
-    let callback = photos.provider.allow(&redirect.url).unwrap();
-    let verifier = callback
-        .query_pairs()
-        .find(|(name, _)| name == "oauth_verifier")
-        .unwrap()
-        .1;
-    let body = format!("oauth_problem=verifier_invalid&oauth_problem_advice={verifier}+is+wrong");
-    photos.provider.answer("/token", 401, &[], &body);
-    let error = photos
-        .come_back(&callback, &redirect.cookies)
-        .await
-        .unwrap_err();
-    let shown = format!("{error:#?}");
+    let (token, _) = photos.provider.verifier(&redirect.url).unwrap();
+    // Short ones are typed in, and look like no token.
+    let query = format!("oauth_token={token}&oauth_verifier=4711-0815");
+    let body = "oauth_problem=verifier_invalid&oauth_problem_advice=4711-0815+is+wrong";
+    photos.provider.answer("/token", 401, &[], body);
+    let login = super::come_back(&photos.client(), &query, &redirect.cookies).await;
+    let shown = format!("{:#?}", refused(login, ErrorCode::ProviderError));
     assert!(
-        !shown.contains(&*verifier) && shown.contains("is wrong"),
+        !shown.contains("4711") && shown.contains("is wrong"),
         "{shown}"
     );
 }
