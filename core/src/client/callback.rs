@@ -48,11 +48,6 @@ impl CallbackParams {
                     "the authorization response has more than 64 parameters",
                 ));
             }
-            if value.len() > MAX_VALUE {
-                return Err(invalid(
-                    "the authorization response has a parameter over 8 KiB",
-                ));
-            }
             // What was not UTF-8 was replaced by this character.
             if name.contains('\u{fffd}') || value.contains('\u{fffd}') {
                 return Err(invalid("the authorization response is not UTF-8"));
@@ -63,6 +58,11 @@ impl CallbackParams {
     }
 
     fn insert(&mut self, name: &str, value: String) -> Result<()> {
+        if value.len() > MAX_VALUE {
+            return Err(invalid(
+                "the authorization response has a parameter over 8 KiB",
+            ));
+        }
         let slot = match name {
             "code" => &mut self.code,
             "state" => &mut self.state,
@@ -112,9 +112,6 @@ impl CallbackParams {
         let given = [("oauth_token", request_token), ("oauth_verifier", verifier)];
         for (name, value) in given {
             let value = value.trim();
-            if value.len() > MAX_VALUE {
-                return Err(invalid(&format!("the {name} is over 8 KiB")));
-            }
             if value.is_empty() {
                 return Err(missing(name));
             }
