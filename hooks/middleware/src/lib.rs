@@ -114,10 +114,13 @@ impl KeptToken {
     }
 
     /// The request with a token of whom it is meant for; or as it was, where that is nobody.
-    #[allow(clippy::result_large_err, reason = "the request goes on as it is")]
-    fn authorized(&self, whose: Option<Whose>, request: Request) -> Result<ApiRequest, Request> {
+    fn authorized(
+        &self,
+        whose: Option<Whose>,
+        request: Request,
+    ) -> Result<ApiRequest, Box<Request>> {
         Ok(match (whose, &self.fallback) {
-            (Some(Whose::Nobodys), _) => return Err(request),
+            (Some(Whose::Nobodys), _) => return Err(Box::new(request)),
             (Some(Whose::Kept(grant)), _) => grant.execute(request),
             (Some(Whose::Given(token)), Fallback::Of(grant)) => {
                 grant.client().execute(request).token(&token)
@@ -142,7 +145,7 @@ impl Middleware for KeptToken {
         let whose = extensions.get::<Whose>().cloned();
         let mut request = match self.authorized(whose, request) {
             Ok(request) => request,
-            Err(request) => return next.run(request, extensions).await,
+            Err(request) => return next.run(*request, extensions).await,
         };
         if let Some(timeout) = self.timeout {
             request = request.timeout(timeout);

@@ -57,9 +57,8 @@ async fn what_goes_on_without_the_task_has_no_current_owner() {
     let (_oauth, client) = alice_and_bob(&world).await;
     let there = client.clone();
     let spawned = as_owner("alice", async {
-        tokio::spawn(async move { there.get("me").await })
-            .await
-            .unwrap()
+        let task = tokio::spawn(async move { there.get("me").await });
+        task.await.unwrap()
     })
     .await;
     refused(spawned, ErrorCode::OwnerMissing);
