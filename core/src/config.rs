@@ -55,6 +55,7 @@ pub(crate) const KEYS: [&str; 14] = [
 /// | `issuer_template`, `allow_tenants` | for Microsoft's tenants ([`issuer_template`](crate::Registration::issuer_template)); a text, and text or a list |
 /// | `refresh_reuse` | `strict`, `revokes_family`, `replay:SECONDS` or `both_valid` ([`Reuse`](crate::Reuse)) |
 /// | `rotation` | `rotate` or `never` ([`Rotation`](crate::Rotation)) |
+/// | `signature_method`, `signature_type`, `realm`, `rsa_key`, `force_include_body` | of OAuth 1.0a ([`SignatureMethod`](crate::SignatureMethod), [`SignatureType`](crate::SignatureType)) |
 /// | `automatic_refresh` | `false`: tokens are renewed only when asked to ([`Registration::without_automatic_refresh`](crate::Registration::without_automatic_refresh)) |
 /// | `revoke_at_logout` | `true`: every logout also ends and revokes the grant ([`Registration::revoke_at_logout`](crate::Registration::revoke_at_logout)) |
 ///

@@ -356,32 +356,73 @@ fn the_tables_name_exactly_the_keys_and_members_that_there_are() {
     );
 }
 
+/// The key of RFC 8037 appendix A.1.
+const PEM: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+
+const REQUEST_TOKEN: &str = "https://op.example/request_token";
+
 #[test]
 fn every_example_of_the_tables_is_taken() {
-    use crate::{Registration, client::resolve};
+    use crate::{
+        Registration,
+        client::resolve,
+        oauth1::rsa_tests::{armored, pkcs8_2048},
+    };
 
-    let resolved = |settings: &Settings| {
-        let registration = Registration::openid("op", "https://op.example");
-        resolve(&registration.client_id("x").client_secret("s"), settings)
+    let resolved = |is_oauth1: bool, settings: Value| {
+        let registration = match is_oauth1 {
+            true => Registration::oauth1(
+                "op",
+                REQUEST_TOKEN,
+                "https://op.example/a",
+                "https://op.example/t",
+            ),
+            false => Registration::openid("op", "https://op.example"),
+        };
+        let registration = registration.client_id("x").client_secret("s");
+        resolve(&registration, &Settings::from_value(settings).unwrap())
     };
     for row in rows("Keys") {
         let (key, example) = (code(row[0]), code(row[3]));
-        let taken = resolved(&Settings::from_iter([(format!("OP_{key}"), example)]));
-        match taken {
-            Ok(_) => assert!(!key.starts_with("REQUEST_TOKEN"), "{key}"),
-            Err(error) => assert_eq!(error.code(), ErrorCode::Unsupported, "{key}: {error}"),
-        }
+        let taken = resolved(
+            key.starts_with("REQUEST_TOKEN"),
+            json!({ format!("OP_{key}"): example }),
+        );
+        assert!(taken.is_ok(), "{key}: {:?}", taken.err());
     }
+    let oauth1 = [
+        "signature_method",
+        "signature_type",
+        "realm",
+        "rsa_key",
+        "force_include_body",
+    ];
+    let file = std::env::temp_dir().join(format!("tokenkeep-example-{}.pem", std::process::id()));
+    std::fs::write(&file, PEM).unwrap();
     for row in rows("Members") {
         let (member, example) = (code(row[0]), code(row[3]));
         let mut kwargs = json!({ member: example });
-        if member == "allow_tenants" {
-            kwargs["issuer_template"] = json!("https://op.example/{tenantid}");
+        // What needs something beside it, and keys, which are no text for a page.
+        match member {
+            "allow_tenants" => kwargs["issuer_template"] = json!("https://op.example/{tenantid}"),
+            "private_key" => kwargs[member] = json!(PEM),
+            "private_key_file" => kwargs[member] = json!(file),
+            "private_key_id" | "token_endpoint_auth_signing_alg" => {
+                kwargs["private_key"] = json!(PEM)
+            }
+            "rsa_key" => {
+                kwargs[member] = json!(armored("PRIVATE KEY", pkcs8_2048()));
+                kwargs["signature_method"] = json!("RSA-SHA256");
+            }
+            _ => {}
         }
-        let settings = json!({ "OP_CLIENT_KWARGS": kwargs });
-        let taken = resolved(&Settings::from_value(settings).unwrap());
+        let taken = resolved(
+            oauth1.contains(&member),
+            json!({ "OP_CLIENT_KWARGS": kwargs }),
+        );
         assert!(taken.is_ok(), "{member}: {:?}", taken.err());
     }
+    std::fs::remove_file(file).unwrap();
 }
 
 proptest::proptest! {

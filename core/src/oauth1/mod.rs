@@ -13,6 +13,8 @@ use std::fmt;
 
 use url::Url;
 
+#[cfg(test)]
+pub(crate) use self::rsa::tests as rsa_tests;
 pub use self::signing::SignatureMethod;
 pub(crate) use self::{
     answer::{FormAnswer, Kind, Problem},

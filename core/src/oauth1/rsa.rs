@@ -184,4 +184,4 @@ fn cannot_sign() -> Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

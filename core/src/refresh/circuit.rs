@@ -95,6 +95,13 @@ impl Circuits {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Is the provider left alone at this moment?
+    pub(super) fn pauses(&self, client: &str, now: Duration) -> bool {
+        let all = self.all();
+        let open = all.get(client).and_then(|circuit| circuit.open.as_ref());
+        open.is_some_and(|open| now < open.until)
+    }
+
     /// Leave to ask; or how long to wait.
     pub(super) fn pass<'a>(&'a self, client: &'a str, now: Duration) -> Result<Pass<'a>, Duration> {
         let pass = |is_probe| Pass {

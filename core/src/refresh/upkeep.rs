@@ -114,8 +114,8 @@ pub struct KeptAlive {
     pub refreshed: u64,
     /// How many were due and could not be refreshed; each is an event as well.
     pub failed: u64,
-    /// How many were due and are left for the next time: the provider asked for a pause, the key ring lacks their key, or
-    /// too many failed before them.
+    /// How many were due and are left for the next time: the provider asked for a pause or is away, the key ring lacks their
+    /// key, or too many failed before them.
     pub postponed: u64,
 }
 
@@ -256,7 +256,11 @@ impl Keeper {
         {
             return;
         }
-        let cooling = header.not_before.is_some_and(|until| until > now);
+        let cooling = header.not_before.is_some_and(|until| until > now)
+            || self
+                .0
+                .circuits
+                .pauses(key.client(), self.0.clock.monotonic());
         if cooling || record.payload().is_none() || *failures >= PATIENCE {
             pass.postponed += 1;
             measure::kept_alive(key.client(), "postponed");

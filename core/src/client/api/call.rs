@@ -198,25 +198,21 @@ impl Call<'_> {
         material: Option<&Material>,
     ) -> Result<Response> {
         let oauth = self.client.oauth()?;
-        if !self.is_endpoint {
-            self.state
-                .hooks
-                .protected_request(self.client.name(), &mut request)
-                .await?;
-            if material.is_some() {
-                let client = &self.state.resolved;
-                url::check_allowed(client, request.url(), "a hook sends the request to")?;
+        let (hooks, name) = (&self.state.hooks, self.client.name());
+        let endpoint = self.is_endpoint.then(|| request.url().origin());
+        let may_be_elsewhere = match endpoint {
+            None => {
+                hooks.protected_request(name, &mut request).await?;
+                material.is_some()
             }
-        } else {
-            let endpoint = request.url().origin();
-            self.state
-                .hooks
-                .userinfo_request(self.client.name(), &mut request)
-                .await?;
-            if request.url().origin() != endpoint {
-                let client = &self.state.resolved;
-                url::check_allowed(client, request.url(), "a hook sends the request to")?;
+            Some(endpoint) => {
+                hooks.userinfo_request(name, &mut request).await?;
+                request.url().origin() != endpoint
             }
+        };
+        if may_be_elsewhere {
+            let client = &self.state.resolved;
+            url::check_allowed(client, request.url(), "a hook sends the request to")?;
         }
         if let (Some(name), Some(_)) = (&self.state.resolved.client_id_header, material) {
             let id = HeaderValue::from_str(&self.state.resolved.client_id).map_err(|_| {
@@ -259,7 +255,8 @@ impl Call<'_> {
             () = oauth.clock().sleep(self.timeout) => return Err(failed("did not answer in time")),
         };
         // Whoever follows redirects below may have been led elsewhere: what comes from there is not handed on.
-        if !self.is_endpoint && response.url().as_str() != WITHOUT_URL {
+        let follows = self.transport.follows_redirects() && response.url().as_str() != WITHOUT_URL;
+        if !self.is_endpoint && follows {
             let client = &self.state.resolved;
             url::check_allowed(client, response.url(), "the client below was redirected to")?;
         }

@@ -8,7 +8,7 @@ use aws_lc_rs::{
 
 use super::*;
 
-fn armored(label: &str, der: &[u8]) -> String {
+pub(crate) fn armored(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let lines: Vec<&str> = text
         .as_bytes()
@@ -27,7 +27,7 @@ fn generated(size: KeySize) -> Vec<u8> {
     der.as_ref().to_vec()
 }
 
-fn pkcs8_2048() -> &'static [u8] {
+pub(crate) fn pkcs8_2048() -> &'static [u8] {
     static DER: OnceLock<Vec<u8>> = OnceLock::new();
     DER.get_or_init(|| generated(KeySize::Rsa2048))
 }

@@ -162,7 +162,7 @@ async fn token_requests_are_read_strictly() {
     let provider = Provider::start().await.unwrap();
     for (fields, error) in [
         (vec![], "invalid_request"),
-        (vec![("grant_type", "password")], "unsupported_grant_type"),
+        (vec![("grant_type", "implicit")], "unsupported_grant_type"),
         (
             vec![("grant_type", "authorization_code")],
             "invalid_request",
