@@ -55,6 +55,7 @@ pub(crate) const GROUPS: &[Group] = &[
     REQUEST,
     READING,
     AUTH,
+    NEGOTIATE,
     BASE,
     KEYS,
     WELL_KNOWN,
@@ -64,6 +65,7 @@ pub(crate) const GROUPS: &[Group] = &[
     ENDPOINTS,
     LIFE,
     API,
+    UNSENT,
     ATTEMPT,
     HOOKS,
     INTROSPECT,
@@ -328,7 +330,7 @@ const READING: Group = Group {
 
 /// Who the client is.
 const AUTH: Group = Group {
-    file: "core/src/client/auth.rs",
+    file: "core/src/client/auth/secrets.rs",
     part: Part::Client,
     checks: &[
         (
@@ -338,15 +340,21 @@ const AUTH: Group = Group {
         ),
         (
             "a public client's name in the form",
-            "        request.set(\"client_id\", self.id.as_str());\n        Ok(())\n    }\n}\n\n#[cfg(test)]",
-            "        request.remove(\"client_id\");\n        Ok(())\n    }\n}\n\n#[cfg(test)]",
-        ),
-        (
-            "a method for the revocation endpoint alone",
-            "            .revocation_endpoint_auth_method\n            .or(client.token_endpoint_auth_method),",
-            "            .token_endpoint_auth_method\n            .or(client.revocation_endpoint_auth_method),",
+            "        request.remove(\"client_secret\");\n        request.set(\"client_id\", self.id.as_str());\n",
+            "        request.remove(\"client_secret\");\n        request.remove(\"client_id\");\n",
         ),
     ],
+};
+
+/// Which method an endpoint sees.
+const NEGOTIATE: Group = Group {
+    file: "core/src/client/auth/negotiate.rs",
+    part: Part::Client,
+    checks: &[(
+        "a method for the revocation endpoint alone",
+        "own.or(client.token_endpoint_auth_method)",
+        "client.token_endpoint_auth_method.or(own)",
+    )],
 };
 
 /// Relative paths.
@@ -470,7 +478,7 @@ const LIFE: Group = Group {
 
 /// Calls.
 const API: Group = Group {
-    file: "core/src/client/api.rs",
+    file: "core/src/client/api/call.rs",
     part: THROUGH,
     checks: &[
         (
@@ -484,16 +492,22 @@ const API: Group = Group {
             "            Bearer::Withheld => Ok(None),\n            Bearer::Given(_) if !self.is_endpoint => Ok(None),\n",
         ),
         (
-            "a call that loads no metadata",
-            "        let url = match &self.target {\n",
-            "        state.metadata().await?;\n        let url = match &self.target {\n",
-        ),
-        (
             "a 401 where automatic refresh is off",
-            " || !self.state.resolved.automatic_refresh {",
-            " {",
+            " || !self.state.resolved.automatic_refresh;",
+            ";",
         ),
     ],
+};
+
+/// A call before it is sent.
+const UNSENT: Group = Group {
+    file: "core/src/client/api.rs",
+    part: THROUGH,
+    checks: &[(
+        "a call that loads no metadata",
+        "        let is_endpoint = matches!(self.target, Target::Endpoint(..));\n",
+        "        state.metadata().await?;\n        let is_endpoint = matches!(self.target, Target::Endpoint(..));\n",
+    )],
 };
 
 /// Whose credentials renew a token.
@@ -514,8 +528,8 @@ const HOOKS: Group = Group {
     checks: &[
         (
             "the hook access_token_request",
-            "RequestKind::AccessToken => hook.access_token_request(self.client, request).await?,",
-            "RequestKind::AccessToken => {}",
+            "                    hook.access_token_request(self.client, request).await?;\n",
+            "                    let _ = hook;\n",
         ),
         (
             "the hook access_token_response",

@@ -55,6 +55,7 @@ pub(crate) const GROUPS: &[Group] = &[
     EXCHANGE,
     EXCHANGE_LOGIN,
     AUTH,
+    BY_SECRET,
     API,
     STATE,
     RESOLVE,
@@ -245,30 +246,34 @@ const EXCHANGE_LOGIN: Group = Group {
 
 /// Who the client is.
 const AUTH: Group = Group {
-    file: "core/src/client/auth.rs",
+    file: "core/src/client/auth/negotiate.rs",
     part: Part::Client,
-    checks: &[
-        (
-            "the methods that the metadata names",
-            ".find(|method| supported.iter().any(|name| name == method.as_str()))",
-            ".find(|_| !supported.is_empty())",
-        ),
-        (
-            "credentials that are encoded as a form",
-            "let encode = |text: &str| -> String {\n            if self.raw {",
-            "let encode = |text: &str| -> String {\n            if !self.raw {",
-        ),
-    ],
+    checks: &[(
+        "the methods that the metadata names",
+        "|method: &AuthMethod| supported.iter().any(|name| name == method.as_str());",
+        "|_: &AuthMethod| !supported.is_empty();",
+    )],
+};
+
+/// What the client says with its secret.
+const BY_SECRET: Group = Group {
+    file: "core/src/client/auth/secrets.rs",
+    part: Part::Client,
+    checks: &[(
+        "credentials that are encoded as a form",
+        "let encode = |text: &str| -> String {\n            if self.raw {",
+        "let encode = |text: &str| -> String {\n            if !self.raw {",
+    )],
 };
 
 /// A call that is refused.
 const API: Group = Group {
-    file: "core/src/client/api.rs",
+    file: "core/src/client/api/call.rs",
     part: Part::Login,
     checks: &[(
         "a token that the API refuses, renewed once",
-        "if !challenge.asks_for_a_fresh_token() {",
-        "if !challenge.asks_for_a_fresh_token() || generation > 0 {",
+        "if !challenge.asks_for_a_fresh_token() || keeps {",
+        "if !challenge.asks_for_a_fresh_token() || keeps || generation > 0 {",
     )],
 };
 
@@ -393,8 +398,8 @@ const HOOKS: Group = Group {
     part: AUTHLIB,
     checks: &[(
         "the order of hooks",
-        "        for hook in self.hooks.0.iter() {\n            match kind {\n                RequestKind::AccessToken => hook.access_token_request",
-        "        for hook in self.hooks.0.iter().rev() {\n            match kind {\n                RequestKind::AccessToken => hook.access_token_request",
+        "        for hook in self.hooks.0.iter() {\n            match kind {\n                RequestKind::AccessToken |",
+        "        for hook in self.hooks.0.iter().rev() {\n            match kind {\n                RequestKind::AccessToken |",
     )],
 };
 
@@ -745,7 +750,7 @@ const RESOURCE: Group = Group {
 
 /// What an API asks for.
 const STEP_UP: Group = Group {
-    file: "core/src/client/api.rs",
+    file: "core/src/client/api/call.rs",
     part: Part::Login,
     checks: &[
         (
@@ -755,8 +760,8 @@ const STEP_UP: Group = Group {
         ),
         (
             "a refusal of what cannot be sent again",
-            "        else {\n            return self.refused(response, &challenge);\n        };\n        if !challenge",
-            "        else {\n            return Ok(response);\n        };\n        if !challenge",
+            "                ErrorCode::TokenRejected,\n                self.phase,\n                \"the API refused the token, which is renewed now",
+            "                ErrorCode::RequestFailed,\n                self.phase,\n                \"the API refused the token, which is renewed now",
         ),
     ],
 };

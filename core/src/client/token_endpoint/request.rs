@@ -158,7 +158,7 @@ impl TokenRequest {
         let parameters = parameters.map(|(name, value)| (name.as_str(), value.expose()));
         let (media, body) = match self.is_json {
             // A hook took them all out: there is nothing to send.
-            _ if self.parameters.is_empty() && *request.method() != Method::POST => return request,
+            _ if self.parameters.is_empty() && self.is_its_own_proof => return request,
             true => {
                 let members = parameters.map(|(name, value)| (name.to_owned(), value.into()));
                 let object = Value::Object(members.collect());
