@@ -20,7 +20,7 @@
 //! # }
 //! ```
 //!
-//! The rules are those of [`ApiRequest`](tokenkeep_core::ApiRequest), and so is the code: a token goes to the origins that its
+//! The rules are those of [`ApiRequest`], and so is the code: a token goes to the origins that its
 //! client's registration allows and to no other, hooks take part, a 401 renews a kept token once if the body can be sent
 //! again, refusals are typed errors. What is different is who sends: the client below, with its own proxy, roots and pool.
 //!
