@@ -8,8 +8,8 @@ use std::{
 
 use crate::{list::checks, work::project};
 
-/// A row that waits for a part of the project says so, and for which.
-const LATER: &str = "TODO-LATER (";
+/// A row whose test is not named yet says so.
+const LATER: &str = "not shown yet";
 /// What neither side has cannot be tested.
 const ABSENT: &str = "nothing to test";
 
