@@ -62,6 +62,9 @@ fn package(file: &str) -> &'static [&'static str] {
     match file {
         file if file.starts_with("core/") => &["-p", "tokenkeep-core", "--lib", "--"],
         file if file.starts_with("hooks/axum/") => &["-p", "tokenkeep-axum", "--lib", "--"],
+        file if file.starts_with("hooks/providers/") => {
+            &["-p", "tokenkeep-providers", "--test", "presets", "--"]
+        }
         file if file.starts_with("tests/kit/") => &["-p", "tokenkeep-testing", "--"],
         _ => &["-p", "tokenkeep-it", "--test", "it", "--"],
     }

@@ -7,6 +7,7 @@
 
 mod by_row;
 mod features;
+mod grants;
 mod list;
 #[cfg(test)]
 mod page;
