@@ -31,7 +31,7 @@ pub(crate) fn signed_in(session: &Session, rows: &[Row], clients: &[String]) -> 
             }
             section {
                 h2 { "Accounts" }
-                p.quiet { "Connected, to be connected again, and not connected: " a href="/connections" { "all of them on one page" } "." }
+                p.quiet { "Connected, to be connected again, and not connected: " a href="/connections" data-test="connections" { "all of them on one page" } "." }
                 @if !unconnected.is_empty() {
                     ul.buttons {
                         @for client in unconnected {
