@@ -17,6 +17,7 @@ mod http;
 mod measure;
 mod oauth1;
 mod openid;
+mod pem;
 mod provider;
 mod refresh;
 mod registry;

@@ -182,14 +182,7 @@ impl OAuth {
                 "this login connects an account to whoever is signed in: keep it with keep_login, and the browser's session",
             ));
         }
-        let key = TokenKey::new(&login.client, owner)?;
-        let client = ready.client_state(&login.client).await?;
-        client
-            .hooks
-            .before_login_kept(&LoginKept { login, owner })
-            .await?;
-        let terms = ready.clients().terms(&login.client).await?;
-        self.write_grant(ready, &key, login, None, &terms).await?;
+        let (key, _) = self.write_grant(ready, login, owner, None).await?;
         self.refuse_if_ended(ready, login, &key, None).await
     }
 
@@ -211,19 +204,9 @@ impl OAuth {
                 ));
             }
         };
-        let key = TokenKey::new(&login.client, owner)?;
-        let client = ready.client_state(&login.client).await?;
-        client
-            .hooks
-            .before_login_kept(&LoginKept { login, owner })
-            .await?;
         let session_id = login.connect.is_none().then(crate::seal::random_id);
-        if session_id.is_some() {
-            // Before anything is kept.
-            ready.check_keeps_sessions()?;
-        }
-        let terms = ready.clients().terms(&login.client).await?;
-        self.write_grant(ready, &key, login, session_id.clone(), &terms)
+        let (key, terms) = self
+            .write_grant(ready, login, owner, session_id.clone())
             .await?;
         let Some(session_id) = session_id else {
             self.refuse_if_ended(ready, login, &key, None).await?;
@@ -255,14 +238,25 @@ impl OAuth {
         }
     }
 
+    /// Keeps the owner's grant, if the hooks have nothing against it.
     async fn write_grant(
         &self,
         ready: &Ready,
-        key: &TokenKey,
         login: &Login,
+        owner: &str,
         session: Option<String>,
-        terms: &ClientTerms,
-    ) -> Result<()> {
+    ) -> Result<(TokenKey, ClientTerms)> {
+        let key = TokenKey::new(&login.client, owner)?;
+        let client = ready.client_state(&login.client).await?;
+        client
+            .hooks
+            .before_login_kept(&LoginKept { login, owner })
+            .await?;
+        if session.is_some() {
+            // Before anything is kept.
+            ready.check_keeps_sessions()?;
+        }
+        let terms = ready.clients().terms(&login.client).await?;
         let token = &login.token;
         if let Credential::Other { .. } = token.credential {
             return Err(Error::new(
@@ -301,7 +295,8 @@ impl OAuth {
             step: Step::Login,
             client_credentials: false,
         };
-        ready.keeper().keep_login(key, record, terms).await
+        ready.keeper().keep_login(&key, record, &terms).await?;
+        Ok((key, terms))
     }
 
     async fn begin_session(

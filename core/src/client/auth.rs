@@ -2,7 +2,6 @@
 
 mod assertion;
 mod negotiate;
-mod pem;
 mod secrets;
 mod signing_key;
 

@@ -7,7 +7,7 @@ use reqwest::{Method, Request};
 use super::{ApiRequest, AuthorizeRedirect, ClientState, Grant, api::Bearer};
 use crate::{
     Error, ErrorCode, IdTokenChecks, IdTokenClaims, OAuth, Phase, ProviderMetadata, Result, Token,
-    TokenKey, current::current_owner, openid::validate_with, registry::Ready,
+    TokenKey, current::current_owner, registry::Ready,
 };
 
 /// One registered client. Cheap to clone; nothing is loaded before it is needed.
@@ -130,11 +130,8 @@ impl Client {
         checks: &IdTokenChecks<'_>,
     ) -> Result<IdTokenClaims> {
         let state = self.state().await?;
-        let rules = state.id_token_rules().await?;
-        let clock = Arc::clone(self.oauth()?.clock());
-        validate_with(id_token, state.keys()?, &rules, checks, clock.as_ref())
-            .await
-            .map_err(|error| error.with_client(self.name()))
+        let claims = state.validate(id_token, checks).await;
+        claims.map_err(|error| error.with_client(self.name()))
     }
 
     /// What the current owner has granted at this client: [`as_owner`](crate::as_owner) says who that is.

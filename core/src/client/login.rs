@@ -6,13 +6,14 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Bounds, BrowserCookies, CallbackParams, Client, ClientState, Cookie, OpenFlow, check,
+    Bounds, BrowserCookies, CallbackParams, Client, ClientState, Cookie, Flow, OpenFlow, check,
     oauth1::Legs,
 };
 use crate::{
     Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, Result, Secret, Timestamp, Token,
     Userinfo,
-    openid::{IssuerRule, validate_with},
+    openid::IssuerRule,
+    refresh::Binding,
     token::{Credential, TokenAnswer},
 };
 
@@ -71,7 +72,8 @@ impl Login {
         let binding = state.binding().await?;
         let redirect_uri = state.resolved.redirect_uri.as_deref();
         let base = oauth.base_for(redirect_uri.or(Some("http://localhost/")))?;
-        let now = oauth.clock().now().as_secs();
+        let started_at = oauth.clock().now();
+        let now = started_at.as_secs();
         let claims = serde_json::json!({
             "iss": binding.issuer.published(),
             "sub": subject,
@@ -86,20 +88,56 @@ impl Login {
                 Error::new(ErrorCode::InvalidParameter, Phase::IdToken, message).with_source(error)
             })?;
         Ok(Self {
+            claims: Some(claims),
+            base: Some(base),
+            ..Self::new(client, binding, token, started_at)
+        })
+    }
+
+    /// By a token alone; what came beside it is the caller's to add.
+    pub(super) fn new(
+        client: &Client,
+        binding: Binding,
+        token: Token,
+        started_at: Timestamp,
+    ) -> Self {
+        Self {
             client: client.name().to_owned(),
             scopes: token.scopes.clone().unwrap_or_default(),
             token,
-            claims: Some(claims),
+            claims: None,
             userinfo: None,
             return_to: None,
             flow_data: Value::Null,
             connect: None,
             issuer: binding.issuer.published().to_owned(),
             client_id: binding.client_id,
-            base: Some(base),
-            started_at: oauth.clock().now(),
+            base: None,
+            started_at,
             members: Vec::new(),
-        })
+        }
+    }
+
+    /// What an ID token and userinfo said. Of a template, the ID token names the one tenant that issued.
+    pub(super) fn about(self, claims: Option<IdTokenClaims>, userinfo: Option<Userinfo>) -> Self {
+        let issuer = claims.as_ref().map(|claims| claims.issuer().to_owned());
+        Self {
+            issuer: issuer.unwrap_or(self.issuer),
+            claims,
+            userinfo,
+            ..self
+        }
+    }
+
+    /// What the browser's flow said.
+    pub(super) fn of_flow(self, flow: Flow, base: Url) -> Self {
+        Self {
+            return_to: flow.return_to,
+            flow_data: flow.flow_data,
+            connect: flow.connect,
+            base: Some(base),
+            ..self
+        }
     }
 
     /// What a provider of OAuth 1.0a said beside the token, such as `user_id` or `screen_name` (RFC 5849 section 2.3). What
@@ -220,7 +258,7 @@ impl Client {
         &self,
         state: &Arc<ClientState>,
         params: &CallbackParams,
-        mut flow: super::Flow,
+        mut flow: Flow,
         base: Url,
     ) -> Result<Login> {
         let oauth = self.oauth()?;
@@ -273,9 +311,7 @@ impl Client {
             })
             .await?;
         let claims = if flow.is_openid() {
-            let claims = self
-                .validate_login(state, &answer, &flow, code.secret())
-                .await?;
+            let claims = validate_login(state, &answer, &flow, code.secret()).await?;
             // Of a template, it is one tenant that answered and that issued.
             if params
                 .issuer()
@@ -291,78 +327,34 @@ impl Client {
         } else {
             None
         };
-        let token = token_of(state, &answer, &flow, asked_at, claims.is_some())?;
-        let userinfo = if state.resolved.userinfo_at_login
-            || (claims.is_none() && state.resolved.userinfo_url.is_some())
+        let credential = credential_of(state, &answer)?;
+        let token = token_of(answer, credential, &flow.scopes, asked_at, claims.is_some());
+        let userinfo = match self
+            .userinfo_at_login(state, &token, claims.as_ref())
+            .await?
         {
-            Some(
-                self.userinfo_with(&token, claims.as_ref().map(IdTokenClaims::subject))
-                    .await?,
-            )
-        } else {
-            self.brought_profile(state, params, claims.as_ref()).await?
+            Some(userinfo) => Some(userinfo),
+            None => self.brought_profile(state, params, claims.as_ref()).await?,
         };
-        let scopes = token.scopes.clone().unwrap_or_default();
         let binding = state.binding().await?;
-        let issuer = claims
-            .as_ref()
-            .map_or_else(|| binding.issuer.published(), IdTokenClaims::issuer)
-            .to_owned();
-        Ok(Login {
-            client: self.name().to_owned(),
-            token,
-            claims,
-            userinfo,
-            scopes,
-            return_to: flow.return_to.clone(),
-            flow_data: flow.flow_data.clone(),
-            connect: flow.connect.clone(),
-            issuer,
-            client_id: binding.client_id,
-            base: Some(base),
-            started_at: flow.created_at,
-            members: Vec::new(),
-        })
+        let login = Login::new(self, binding, token, flow.created_at);
+        Ok(login.about(claims, userinfo).of_flow(flow, base))
     }
 
-    async fn validate_login(
+    /// Asks who it is that logged in, where the registration wants that or nothing else says it.
+    pub(super) async fn userinfo_at_login(
         &self,
         state: &ClientState,
-        answer: &TokenAnswer,
-        flow: &super::Flow,
-        code: &Secret,
-    ) -> Result<IdTokenClaims> {
-        let id_token = answer.id_token.as_ref().ok_or_else(|| {
-            Error::new(
-                ErrorCode::MissingIdToken,
-                Phase::IdToken,
-                "`openid` was asked for, and no ID token came",
-            )
-        })?;
-        let mut checks = IdTokenChecks::new()
-            .access_token(answer.access_token.expose())
-            .code(code.expose());
-        if let Some(nonce) = &flow.nonce {
-            checks = checks.nonce(nonce.expose());
+        token: &Token,
+        claims: Option<&IdTokenClaims>,
+    ) -> Result<Option<Userinfo>> {
+        let resolved = &state.resolved;
+        let nothing_else = claims.is_none() && resolved.userinfo_url.is_some();
+        if !(resolved.userinfo_at_login || nothing_else) {
+            return Ok(None);
         }
-        if let Some(seconds) = flow.max_age {
-            checks = checks.max_age(Duration::from_secs(seconds));
-        }
-        if !flow.acr_values.is_empty() {
-            checks = checks.acr_values(flow.acr_values.iter().map(String::as_str));
-        }
-        let rules = state.id_token_rules().await?;
-        let clock = Arc::clone(self.oauth()?.clock());
-        let claims = validate_with(
-            id_token.expose(),
-            state.keys()?,
-            &rules,
-            &checks,
-            clock.as_ref(),
-        )
-        .await?;
-        state.saw_id_token(id_token.expose());
-        Ok(claims)
+        let subject = claims.map(IdTokenClaims::subject);
+        self.userinfo_with(token, subject).await.map(Some)
     }
 }
 
@@ -385,44 +377,74 @@ pub(super) fn another_protocol() -> Error {
     )
 }
 
-fn token_of(
+async fn validate_login(
     state: &ClientState,
     answer: &TokenAnswer,
-    flow: &super::Flow,
+    flow: &Flow,
+    code: &Secret,
+) -> Result<IdTokenClaims> {
+    let id_token = answer.id_token.as_ref().ok_or_else(|| {
+        Error::new(
+            ErrorCode::MissingIdToken,
+            Phase::IdToken,
+            "`openid` was asked for, and no ID token came",
+        )
+    })?;
+    let mut checks = IdTokenChecks::new()
+        .access_token(answer.access_token.expose())
+        .code(code.expose());
+    if let Some(nonce) = &flow.nonce {
+        checks = checks.nonce(nonce.expose());
+    }
+    if let Some(seconds) = flow.max_age {
+        checks = checks.max_age(Duration::from_secs(seconds));
+    }
+    if !flow.acr_values.is_empty() {
+        checks = checks.acr_values(flow.acr_values.iter().map(String::as_str));
+    }
+    state.validate_and_remember(id_token, &checks).await
+}
+
+/// By what a login's token is shown; one that cannot be shown to an API is no login's.
+fn credential_of(state: &ClientState, answer: &TokenAnswer) -> Result<Credential> {
+    let refuse = |message| {
+        Err(Error::new(
+            ErrorCode::ProviderError,
+            Phase::TokenRequest,
+            message,
+        ))
+    };
+    match &answer.credential {
+        Some(Credential::Other { token_type }) => {
+            let token_type = crate::error::excerpt(token_type);
+            refuse(format!("the provider gave a token of the type {token_type:?}"))
+        }
+        Some(credential) => Ok(credential.clone()),
+        None if state.resolved.assume_bearer => Ok(Credential::Bearer),
+        None => refuse(
+            "the token answer has no token_type; if this provider never sends one, say assume_bearer()".to_owned(),
+        ),
+    }
+}
+
+/// The token of an answer. Where the provider does not say what it granted, it is what was asked for.
+pub(super) fn token_of(
+    answer: TokenAnswer,
+    credential: Credential,
+    asked_for: &[String],
     asked_at: Timestamp,
     id_token_is_valid: bool,
-) -> Result<Token> {
-    let credential = match &answer.credential {
-        Some(Credential::Other { token_type }) => {
-            return Err(Error::new(
-                ErrorCode::ProviderError,
-                Phase::TokenRequest,
-                format!(
-                    "the provider gave a token of the type {:?}",
-                    crate::error::excerpt(token_type)
-                ),
-            ));
-        }
-        Some(credential) => credential.clone(),
-        None if state.resolved.assume_bearer => Credential::Bearer,
-        None => {
-            return Err(Error::new(
-                ErrorCode::ProviderError,
-                Phase::TokenRequest,
-                "the token answer has no token_type; if this provider never sends one, say assume_bearer()",
-            ));
-        }
-    };
-    Ok(Token {
-        access_token: answer.access_token.clone(),
+) -> Token {
+    Token {
+        access_token: answer.access_token,
         credential,
-        refresh_token: answer.refresh_token.clone(),
-        // One that was not asked for was not validated either: it is not kept.
-        id_token: answer.id_token.clone().filter(|_| id_token_is_valid),
+        refresh_token: answer.refresh_token,
+        // One that was not validated is not kept.
+        id_token: answer.id_token.filter(|_| id_token_is_valid),
         expires_at: answer.expires_in.map(|time| asked_at + time),
-        scopes: Some(answer.scopes.clone().unwrap_or_else(|| flow.scopes.clone())),
+        scopes: Some(answer.scopes.unwrap_or_else(|| asked_for.to_vec())),
         generation: 0,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -438,30 +438,21 @@ impl Client {
         let hooks = legs.state.token_hooks();
         let granted = legs.access_token(&flow, &verifier, &hooks).await?;
         let binding = legs.state.binding().await?;
-        Ok(Login {
-            client: self.name().to_owned(),
-            token: Token {
-                access_token: granted.token,
-                credential: Credential::OAuth1 {
-                    secret: granted.secret,
-                },
-                refresh_token: None,
-                id_token: None,
-                expires_at: None,
-                scopes: None,
-                generation: 0,
+        let token = Token {
+            access_token: granted.token,
+            credential: Credential::OAuth1 {
+                secret: granted.secret,
             },
-            claims: None,
-            userinfo: None,
-            scopes: Vec::new(),
-            return_to: flow.return_to.clone(),
-            flow_data: flow.flow_data.clone(),
-            connect: flow.connect.clone(),
-            issuer: binding.issuer.published().to_owned(),
-            client_id: binding.client_id,
-            base: Some(base),
-            started_at: flow.created_at,
+            refresh_token: None,
+            id_token: None,
+            expires_at: None,
+            scopes: None,
+            generation: 0,
+        };
+        let login = Login::new(self, binding, token, flow.created_at).of_flow(flow, base);
+        Ok(Login {
             members: granted.rest.into_rest(),
+            ..login
         })
     }
 }

@@ -14,17 +14,15 @@ use std::{
 
 pub use device::{DeviceAuthorization, DeviceLogin};
 pub use jwt_bearer::JwtBearer;
-use serde_json::Value;
 pub use token_exchange::{Exchanged, TokenExchange, TokenKind};
 
 use super::{
-    Bounds, Client, ClientState, Login, RequestKind, registration::check_scope,
+    Bounds, Client, ClientState, Login, RequestKind, login::token_of, registration::check_scope,
     token_endpoint::JWT_BEARER,
 };
 use crate::{
     Credential, Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, Result, Secret, Target,
-    Timestamp, Token,
-    openid::validate_with,
+    Timestamp,
     token::{TokenAnswer, TokenFailure},
 };
 
@@ -283,47 +281,24 @@ impl Client {
         asked: Asked<'_>,
     ) -> Result<Login> {
         let claims = self.claims_of(state, &answer, &asked).await?;
-        let scopes = answer.scopes.unwrap_or_else(|| asked.scopes.to_vec());
-        let token = Token {
-            access_token: answer.access_token,
-            credential: answer.credential.unwrap_or(Credential::Bearer),
-            refresh_token: answer.refresh_token,
-            // One that was not validated is not kept.
-            id_token: answer.id_token.filter(|_| claims.is_some()),
-            expires_at: answer.expires_in.map(|life| asked.asked_at + life),
-            scopes: Some(scopes.clone()),
-            generation: 0,
-        };
-        let resolved = &state.resolved;
-        let asks_userinfo =
-            resolved.userinfo_at_login || (claims.is_none() && resolved.userinfo_url.is_some());
-        let userinfo = match asked.is_login && asks_userinfo {
-            true => Some(
-                self.userinfo_with(&token, claims.as_ref().map(IdTokenClaims::subject))
-                    .await?,
-            ),
+        // A token exchange may answer with what is no access token; it says of which kind it is.
+        let credential = answer.credential.clone().unwrap_or(Credential::Bearer);
+        let token = token_of(
+            answer,
+            credential,
+            asked.scopes,
+            asked.asked_at,
+            claims.is_some(),
+        );
+        let userinfo = match asked.is_login {
+            true => {
+                self.userinfo_at_login(state, &token, claims.as_ref())
+                    .await?
+            }
             false => None,
         };
         let binding = state.binding().await?;
-        let issuer = claims
-            .as_ref()
-            .map_or_else(|| binding.issuer.published(), IdTokenClaims::issuer)
-            .to_owned();
-        Ok(Login {
-            client: self.name().to_owned(),
-            token,
-            claims,
-            userinfo,
-            scopes,
-            return_to: None,
-            flow_data: Value::Null,
-            connect: None,
-            issuer,
-            client_id: binding.client_id,
-            base: None,
-            started_at: asked.started_at,
-            members: Vec::new(),
-        })
+        Ok(Login::new(self, binding, token, asked.started_at).about(claims, userinfo))
     }
 
     /// The claims of the ID token, if one came that can be validated: for a client of a provider with an issuer. There is no
@@ -348,19 +323,11 @@ impl Client {
         if !wanted && (state.issuer_rule().await?.is_none() || state.keys().is_err()) {
             return Ok(None);
         }
-        let rules = state.id_token_rules().await?;
         let checks = IdTokenChecks::new().access_token(answer.access_token.expose());
-        let clock = Arc::clone(self.oauth()?.clock());
-        let claims = validate_with(
-            id_token.expose(),
-            state.keys()?,
-            &rules,
-            &checks,
-            clock.as_ref(),
-        )
-        .await?;
-        state.saw_id_token(id_token.expose());
-        Ok(Some(claims))
+        state
+            .validate_and_remember(id_token, &checks)
+            .await
+            .map(Some)
     }
 }
 

@@ -9,10 +9,13 @@ use super::{
     auth::is_by_certificate, negotiate,
 };
 use crate::{
-    Action, Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
+    Action, Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, ProviderMetadata, Result,
+    Secret, SigningAlgorithm,
     hooks::{ClientHooks, Hooks},
     http::Http,
-    openid::{Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded, algorithm_of},
+    openid::{
+        Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded, algorithm_of, validate_with,
+    },
     refresh::Binding,
 };
 
@@ -103,11 +106,33 @@ impl ClientState {
     }
 
     /// Remembers by which algorithm a validated ID token was signed.
-    pub(super) fn saw_id_token(&self, raw: &str) {
+    fn saw_id_token(&self, raw: &str) {
         let mut seen = self.signs_by.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(algorithm) = algorithm_of(raw).filter(|algorithm| !seen.contains(algorithm)) {
             seen.push(algorithm);
         }
+    }
+
+    /// Validates an ID token.
+    pub(super) async fn validate(
+        &self,
+        id_token: &str,
+        checks: &IdTokenChecks<'_>,
+    ) -> Result<IdTokenClaims> {
+        let rules = self.id_token_rules().await?;
+        let clock = self.http.clock.as_ref();
+        validate_with(id_token, self.keys()?, &rules, checks, clock).await
+    }
+
+    /// The same for one that came beside a token: how the provider signs is remembered.
+    pub(super) async fn validate_and_remember(
+        &self,
+        id_token: &Secret,
+        checks: &IdTokenChecks<'_>,
+    ) -> Result<IdTokenClaims> {
+        let claims = self.validate(id_token.expose(), checks).await?;
+        self.saw_id_token(id_token.expose());
+        Ok(claims)
     }
 
     /// Has the provider signed ID tokens for this client, and none of them by this algorithm?

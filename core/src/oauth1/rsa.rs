@@ -16,14 +16,16 @@ use aws_lc_rs::{
         UnparsedPublicKey,
     },
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use crypto_bigint::{
     Odd, U2048, U3072, U4096, Uint,
     modular::{FixedMontyForm, FixedMontyParams},
 };
 use zeroize::Zeroizing;
 
-use crate::{Error, ErrorCode, Phase, Result};
+use crate::{
+    Error, ErrorCode, Phase, Result,
+    pem::{self, Form},
+};
 
 /// The DER of DigestInfo before a SHA-1 digest (RFC 8017 section 9.2, note 1).
 const SHA1_INFO: [u8; 15] = [
@@ -142,29 +144,17 @@ impl RsaKey {
 
 /// The PKCS #1 key in a PEM.
 fn pkcs1_of(pem: &str) -> Result<Zeroizing<Vec<u8>>> {
-    if let Some(der) = block(pem, "RSA PRIVATE KEY") {
-        return der;
+    let (form, der) = pem::private_key(pem)
+        .map_err(|what| unusable(&format!("is no PEM that can be used: {what}")))?;
+    match form {
+        Form::Pkcs1 => Ok(der),
+        Form::Pkcs8 => {
+            let outer = pkcs8::PrivateKeyInfo::try_from(der.as_slice())
+                .map_err(|_| unusable("is no PKCS #8 key"))?;
+            Ok(Zeroizing::new(outer.private_key.to_vec()))
+        }
+        Form::Sec1 => Err(unusable("is an EC key, and an RSA key is needed")),
     }
-    if let Some(der) = block(pem, "PRIVATE KEY") {
-        let der = der?;
-        let outer = pkcs8::PrivateKeyInfo::try_from(der.as_slice())
-            .map_err(|_| unusable("is no PKCS #8 key"))?;
-        return Ok(Zeroizing::new(outer.private_key.to_vec()));
-    }
-    Err(unusable(
-        "is no PEM of a private key: it begins with -----BEGIN PRIVATE KEY----- or -----BEGIN RSA PRIVATE KEY-----, and a key \
-         with a passphrase has to be decrypted first (openssl pkey)",
-    ))
-}
-
-fn block(pem: &str, label: &str) -> Option<Result<Zeroizing<Vec<u8>>>> {
-    let (_, rest) = pem.split_once(&format!("-----BEGIN {label}-----"))?;
-    let (text, _) = rest.split_once(&format!("-----END {label}-----"))?;
-    // A line break of an environment file may be written as `\n`.
-    let text = Zeroizing::new(text.replace("\\n", "\n"));
-    let text = Zeroizing::new(text.split_whitespace().collect::<String>());
-    let der = STANDARD.decode(text.as_bytes()).map(Zeroizing::new);
-    Some(der.map_err(|_| unusable("is no PEM: what stands between its lines is not base64")))
 }
 
 fn unusable(what: &str) -> Error {

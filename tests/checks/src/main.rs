@@ -2,8 +2,9 @@
 //!
 //! A test that passes without the check that it is there for proves nothing. `cargo run -p tokenkeep-checks` copies the
 //! project into `target/checks`, where it changes one line of the list at a time, runs the unit tests of that part, and tells
-//! which of them notice. It takes some minutes; `tests/run --long` does it too. That each line of the list is still in the
-//! source is a test of its own, which every run of the tests makes.
+//! which of them notice. `-- --rows` asks more: of the tests that a row of docs/authlib*.md names, one must notice. `tests/run
+//! --long` does both. That each line of the list is still in the source is a test of its own, which every run of the tests
+//! makes.
 
 mod by_row;
 mod features;

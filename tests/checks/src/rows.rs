@@ -1,18 +1,16 @@
 //! `docs/authlib.md`, `docs/authlib-openid.md` and `docs/authlib-weak-points.md`: no row is missing, and each names a test that exists and what
 //! is taken out to see it fail.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
+use std::{collections::BTreeSet, fs};
+
+use crate::{
+    by_row::{Row, rows},
+    list::checks,
+    work::project,
 };
 
-use crate::{list::checks, work::project};
-
 /// What neither side has cannot be tested, and these rows say so.
-const ABSENT: (&str, [&str; 4]) = (
-    "nothing to test",
-    ["1.11 V3", "1.23 RFC 7591", "1.23 absent", "1.6 T11"],
-);
+const ABSENT: [&str; 4] = ["1.11 V3", "1.23 RFC 7591", "1.23 absent", "1.6 T11"];
 
 /// Rows that are numbered: section, letter, count.
 const NUMBERED: [(&str, char, usize); 18] = [
@@ -169,32 +167,13 @@ fn expected() -> BTreeSet<String> {
     numbered.chain(named).chain(weak_points).collect()
 }
 
-/// The cells of each row of the pages, by the first cell.
-fn rows() -> BTreeMap<String, Vec<String>> {
-    let mut rows = BTreeMap::new();
-    for page in ["authlib.md", "authlib-openid.md", "authlib-weak-points.md"] {
-        let page = fs::read_to_string(project().join("docs").join(page)).unwrap();
-        for line in page.lines() {
-            let Some(line) = line
-                .strip_prefix("| ")
-                .and_then(|line| line.strip_suffix('|'))
-            else {
-                continue;
-            };
-            let mut cells = line.split('|').map(|cell| cell.trim().to_owned());
-            let Some(id) = cells.next().filter(|id| id != "row") else {
-                continue;
-            };
-            let twice = rows.insert(id.clone(), cells.collect());
-            assert!(twice.is_none(), "{id} is there twice");
-        }
-    }
-    rows
-}
-
 #[test]
 fn no_row_is_missing_and_none_is_made_up() {
-    let there: BTreeSet<String> = rows().into_keys().collect();
+    let rows = rows().unwrap();
+    let mut there = BTreeSet::new();
+    for row in &rows {
+        assert!(there.insert(row.id.clone()), "{} is there twice", row.id);
+    }
     let expected = expected();
     let missing: Vec<_> = expected.difference(&there).collect();
     let made_up: Vec<_> = there.difference(&expected).collect();
@@ -208,21 +187,13 @@ fn no_row_is_missing_and_none_is_made_up() {
 fn each_row_names_a_test_that_exists_and_what_is_taken_out() {
     let known: BTreeSet<&str> = checks().map(|check| check.name).collect();
     let mut tested = 0;
-    for (id, cells) in rows() {
-        let [.., tests, taken_out] = cells.as_slice() else {
-            panic!("{id} has too few cells");
-        };
-        if tests.starts_with(ABSENT.0) {
-            assert!(ABSENT.1.contains(&id.as_str()), "{id} has no test");
+    for Row { id, tests, checks } in rows().unwrap() {
+        if tests.is_empty() {
+            assert!(ABSENT.contains(&id.as_str()), "{id} has no test");
+            assert!(checks.is_empty(), "{id} takes something out");
             continue;
         }
-        let named: Vec<_> = tests.split("<br>").collect();
-        for link in named {
-            let (test, file) = link
-                .strip_prefix('[')
-                .and_then(|link| link.strip_suffix(')'))
-                .and_then(|link| link.split_once("](../"))
-                .unwrap_or_else(|| panic!("{id}: {link:?} is no link to a test"));
+        for (test, file) in &tests {
             let source = fs::read_to_string(project().join(file))
                 .unwrap_or_else(|_| panic!("{id}: {file} does not exist"));
             assert!(
@@ -230,11 +201,13 @@ fn each_row_names_a_test_that_exists_and_what_is_taken_out() {
                 "{id}: {file} has no {test}"
             );
         }
-        for check in taken_out.split("; ") {
-            let name = check.trim_matches('`');
-            assert!(known.contains(name), "{id}: {name:?} is taken out nowhere");
+        for name in &checks {
+            assert!(
+                known.contains(name.as_str()),
+                "{id}: {name:?} is taken out nowhere"
+            );
         }
         tested += 1;
     }
-    assert_eq!(tested + ABSENT.1.len(), expected().len());
+    assert_eq!(tested + ABSENT.len(), expected().len());
 }

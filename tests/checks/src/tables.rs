@@ -764,28 +764,28 @@ const LOGIN: Group = Group {
         ),
         (
             "the nonce of the login",
-            "            checks = checks.nonce(nonce.expose());\n",
-            "            let _ = nonce;\n",
+            "checks = checks.nonce(nonce.expose());\n",
+            "let _ = nonce;\n",
         ),
         (
             "the max_age of the login",
-            "            checks = checks.max_age(Duration::from_secs(seconds));\n",
-            "            let _ = seconds;\n",
+            "checks = checks.max_age(Duration::from_secs(seconds));\n",
+            "let _ = seconds;\n",
         ),
         (
             "the acr_values of the login",
-            "            checks = checks.acr_values(flow.acr_values.iter().map(String::as_str));\n",
+            "        checks = checks.acr_values(flow.acr_values.iter().map(String::as_str));\n",
             "",
         ),
         (
             "the access token beside the ID token",
-            "            .access_token(answer.access_token.expose())\n",
+            "        .access_token(answer.access_token.expose())\n",
             "",
         ),
         (
             "userinfo about another subject than the ID token's",
-            "self.userinfo_with(&token, claims.as_ref().map(IdTokenClaims::subject))",
-            "self.userinfo_with(&token, None)",
+            "self.userinfo_with(token, subject)",
+            "self.userinfo_with(token, subject.filter(|_| false))",
         ),
     ],
 };

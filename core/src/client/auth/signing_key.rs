@@ -16,11 +16,11 @@ use base64::{
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::{
-    Signer,
+use super::Signer;
+use crate::{
+    Error, ErrorCode, Phase, Result, SigningAlgorithm,
     pem::{self, Form},
 };
-use crate::{Error, ErrorCode, Phase, Result, SigningAlgorithm};
 
 /// A private key in memory that signs by one algorithm: RSA (PKCS#1 v1.5 and PSS) of 2,048 to 8,192 bits, ECDSA on P-256,
 /// P-384, P-521 and secp256k1, Ed25519.

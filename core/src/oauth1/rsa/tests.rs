@@ -5,6 +5,7 @@ use aws_lc_rs::{
     rsa::KeySize,
     signature::{RSA_PKCS1_2048_8192_SHA256, RsaKeyPair},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::*;
 

@@ -129,26 +129,11 @@ pub(super) fn token(
         Outcome::Approved(subject) => subject.clone(),
     };
     device.spent = true;
-    let scopes = device.scopes.clone();
-    let mut grant = Grant::new(client.id(), scopes.clone(), Vec::new(), now);
+    let mut grant = Grant::new(client.id(), device.scopes.clone(), Vec::new(), now);
     grant.subject = Some(subject);
-    let offline =
-        shared.settings.refresh_without_offline_access || scopes.contains("offline_access");
-    let grant = memory.grants.add(grant);
-    let refresh_token = offline.then(|| memory.grants.add_refresh_token(grant));
-    Ok(answer(
-        shared,
-        &mut memory,
-        Issue {
-            grant,
-            scopes,
-            resources: Vec::new(),
-            refresh_token,
-            nonce: None,
-            grant_type: "urn:ietf:params:oauth:grant-type:device_code",
-            replace: true,
-        },
-    ))
+    let grant_type = "urn:ietf:params:oauth:grant-type:device_code";
+    let issue = Issue::to_user(shared, &mut memory.grants, grant, grant_type);
+    Ok(answer(shared, &mut memory, issue))
 }
 
 /// # Devices

@@ -31,27 +31,11 @@ pub(super) fn password(
     let (subject, _) =
         known.ok_or_else(|| OAuthError::invalid_grant("no such user, or another password"))?;
     let scopes = requested_scopes(parameters)?.unwrap_or_default();
-    let now = shared.clock.now();
-    let mut grant = Grant::new(client.id(), scopes.clone(), Vec::new(), now);
+    let mut grant = Grant::new(client.id(), scopes, Vec::new(), shared.clock.now());
     grant.subject = Some(subject.clone());
-    let offline =
-        shared.settings.refresh_without_offline_access || scopes.contains("offline_access");
     let mut memory = shared.lock();
-    let grant = memory.grants.add(grant);
-    let refresh_token = offline.then(|| memory.grants.add_refresh_token(grant));
-    Ok(answer(
-        shared,
-        &mut memory,
-        Issue {
-            grant,
-            scopes,
-            resources: Vec::new(),
-            refresh_token,
-            nonce: None,
-            grant_type: "password",
-            replace: true,
-        },
-    ))
+    let issue = Issue::to_user(shared, &mut memory.grants, grant, "password");
+    Ok(answer(shared, &mut memory, issue))
 }
 
 /// An assertion of an issuer that is trusted. The client need not prove who it is (RFC 7521 section 4.1), but what it says of
@@ -95,22 +79,11 @@ pub(super) fn jwt_bearer(
         (None, None) => Default::default(),
     };
     let resources: Vec<_> = parameters.all("resource").map(str::to_owned).collect();
-    let mut grant = Grant::new(&issuer, scopes.clone(), resources.clone(), now);
+    let mut grant = Grant::new(&issuer, scopes, resources, now);
     grant.subject = Some(claims["sub"].as_str().unwrap_or(&issuer).to_owned());
-    let grant = memory.grants.add(grant);
-    Ok(answer(
-        shared,
-        &mut memory,
-        Issue {
-            grant,
-            scopes,
-            resources,
-            refresh_token: None,
-            nonce: None,
-            grant_type: "urn:ietf:params:oauth:grant-type:jwt-bearer",
-            replace: false,
-        },
-    ))
+    let grant_type = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let issue = Issue::of_grant(&mut memory.grants, grant, grant_type);
+    Ok(answer(shared, &mut memory, issue))
 }
 
 /// A live access token for another one, or for an ID token about its user. An actor must show a live token, too.
@@ -158,22 +131,11 @@ pub(super) fn token_exchange(
         .chain(parameters.all("audience"))
         .map(str::to_owned)
         .collect();
-    let mut grant = Grant::new(client.id(), scopes.clone(), resources.clone(), now);
+    let mut grant = Grant::new(client.id(), scopes, resources, now);
     grant.subject = subject;
-    let grant = memory.grants.add(grant);
-    let body = answer(
-        shared,
-        &mut memory,
-        Issue {
-            grant,
-            scopes,
-            resources,
-            refresh_token: None,
-            nonce: None,
-            grant_type: "urn:ietf:params:oauth:grant-type:token-exchange",
-            replace: false,
-        },
-    );
+    let grant_type = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let issue = Issue::of_grant(&mut memory.grants, grant, grant_type);
+    let body = answer(shared, &mut memory, issue);
     let mut body: Value = serde_json::from_str(&body).unwrap_or_default();
     body["issued_token_type"] = wanted.into();
     if wanted == ID_TOKEN {

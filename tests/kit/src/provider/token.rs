@@ -16,7 +16,7 @@ use super::{
     client_auth::authenticate,
     device,
     error::{NO_STORE, OAuthError},
-    grants::Grant,
+    grants::{Grant, Grants},
     id_token, other_grants,
     refresh::refresh,
     request::Parameters,
@@ -99,26 +99,12 @@ fn authorization_code(
     grant.subject = Some(code.session.subject.clone());
     grant.sid = Some(code.session.sid.clone());
     grant.acr = code.session.acr.clone();
-    let nonce = request.nonce.clone();
-    let offline =
-        shared.settings.refresh_without_offline_access || request.scopes.contains("offline_access");
-    let (scopes, resources) = (grant.scopes.clone(), grant.resources.clone());
-    let id = grants.add(grant);
-    code.grant = Some(id);
-    let refresh_token = offline.then(|| grants.add_refresh_token(id));
-    Ok(answer(
-        shared,
-        &mut memory,
-        Issue {
-            grant: id,
-            scopes,
-            resources,
-            refresh_token,
-            nonce,
-            grant_type: "authorization_code",
-            replace: true,
-        },
-    ))
+    let issue = Issue {
+        nonce: request.nonce.clone(),
+        ..Issue::to_user(shared, grants, grant, "authorization_code")
+    };
+    code.grant = Some(issue.grant);
+    Ok(answer(shared, &mut memory, issue))
 }
 
 fn check_code(code: &Code, client: &TestClient, parameters: &Parameters) -> Result<(), OAuthError> {
@@ -166,26 +152,10 @@ fn client_credentials(
     }
     let scopes = requested_scopes(parameters)?.unwrap_or_default();
     let resources: Vec<String> = parameters.all("resource").map(str::to_owned).collect();
+    let grant = Grant::new(client.id(), scopes, resources, shared.clock.now());
     let mut memory = shared.lock();
-    let grant = memory.grants.add(Grant::new(
-        client.id(),
-        scopes.clone(),
-        resources.clone(),
-        shared.clock.now(),
-    ));
-    Ok(answer(
-        shared,
-        &mut memory,
-        Issue {
-            grant,
-            scopes,
-            resources,
-            refresh_token: None,
-            nonce: None,
-            grant_type: "client_credentials",
-            replace: false,
-        },
-    ))
+    let issue = Issue::of_grant(&mut memory.grants, grant, "client_credentials");
+    Ok(answer(shared, &mut memory, issue))
 }
 
 pub(super) fn requested_scopes(
@@ -219,6 +189,37 @@ pub(super) struct Issue {
     pub(super) grant_type: &'static str,
     /// Whether the access token before this one ends, if the provider does that at all.
     pub(super) replace: bool,
+}
+
+impl Issue {
+    /// What a new grant begins with.
+    pub(super) fn of_grant(grants: &mut Grants, grant: Grant, grant_type: &'static str) -> Self {
+        Self {
+            scopes: grant.scopes.clone(),
+            resources: grant.resources.clone(),
+            grant: grants.add(grant),
+            refresh_token: None,
+            nonce: None,
+            grant_type,
+            replace: false,
+        }
+    }
+
+    /// The same for a user who was there: with a refresh token, if that was asked for.
+    pub(super) fn to_user(
+        shared: &Shared,
+        grants: &mut Grants,
+        grant: Grant,
+        grant_type: &'static str,
+    ) -> Self {
+        let mut issue = Self::of_grant(grants, grant, grant_type);
+        issue.replace = true;
+        if shared.settings.refresh_without_offline_access || issue.scopes.contains("offline_access")
+        {
+            issue.refresh_token = Some(grants.add_refresh_token(issue.grant));
+        }
+        issue
+    }
 }
 
 /// A token answer (RFC 6749 section 5.1, OpenID Connect Core 1.0 section 3.1.3.3).

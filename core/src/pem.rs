@@ -8,7 +8,7 @@ use base64::{
 use zeroize::Zeroizing;
 
 /// How long a key's text may be, in bytes: RSA of 8192 bits has about 6,400.
-pub(super) const MAX_LEN: usize = 64 * 1024;
+pub(crate) const MAX_LEN: usize = 64 * 1024;
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
@@ -17,7 +17,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// How the contents of a block are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `PRIVATE KEY` (RFC 5958).
     Pkcs8,
     /// `RSA PRIVATE KEY` (RFC 8017 appendix A.1.2).
@@ -27,7 +27,7 @@ pub(super) enum Form {
 }
 
 /// The first private key of a text, or what is wrong with it, without a part of it.
-pub(super) fn private_key(text: &str) -> Result<(Form, Zeroizing<Vec<u8>>), &'static str> {
+pub(crate) fn private_key(text: &str) -> Result<(Form, Zeroizing<Vec<u8>>), &'static str> {
     if text.len() > MAX_LEN {
         return Err("it is longer than 64 KiB");
     }
