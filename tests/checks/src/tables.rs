@@ -1155,7 +1155,7 @@ const CALLS: Group = Group {
         ),
         (
             "a token in body or query, by a client that follows redirects",
-            "if placement != Placement::Header && self.transport.follows_redirects() {",
+            "if !self.in_header(material, placement) && self.transport.follows_redirects() {",
             "if false {",
         ),
         (
