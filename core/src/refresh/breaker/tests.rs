@@ -81,7 +81,7 @@ fn five_grants_that_are_refused_in_a_row_pause_the_others_of_their_target() {
 #[test]
 fn no_more_is_remembered_than_there_is_room_for() {
     let breakers = Breakers::default();
-    for grant in 0..2 * MAX as u64 {
+    for grant in 0..MAX as u64 + 10 {
         let target = Target::new([format!("https://{grant}.example")], ["read"]);
         breakers.refused("op", &target, grant, &error("invalid_target"), seconds(1));
     }
