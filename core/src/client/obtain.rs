@@ -193,14 +193,15 @@ impl GrantRequest {
         let mut form = std::mem::take(&mut self.form);
         form.append(&mut self.parameters);
         let started_at = oauth.clock().now();
-        let bounds = Bounds {
+        let mut bounds = Bounds {
             timeout: state.http.timeout,
             phase: Phase::TokenRequest,
         };
         let signed = match &self.assertion {
             Some(assertion) => {
                 assertion.check()?;
-                Some(state.sign_assertion(assertion, &self.target).await?)
+                let signed = state.sign_assertion(assertion, &self.target, &mut bounds);
+                Some(signed.await?)
             }
             None => None,
         };
