@@ -1159,6 +1159,11 @@ const CALLS: Group = Group {
             "if false {",
         ),
         (
+            "a signature below a client that follows redirects",
+            "Credential::OAuth1 { .. } if self.transport.follows_redirects() => {",
+            "Credential::OAuth1 { .. } if false => {",
+        ),
+        (
             "a refresh for each stream that an API refuses",
             "            keeper.forced_helped(key, false);\n            return",
             "            return",

@@ -236,6 +236,14 @@ impl Call<'_> {
                 ));
             }
             match &material.credential {
+                Credential::OAuth1 { .. } if self.transport.follows_redirects() => {
+                    return Err(Error::new(
+                        ErrorCode::Unsupported,
+                        self.phase,
+                        "the client below follows redirects by itself, and would send a signature of OAuth 1.0a to an address that \
+                         it is not made for: build it with redirect::Policy::none() and have them followed here",
+                    ));
+                }
                 Credential::OAuth1 { secret } => self.sign(&mut request, material, secret).await?,
                 _ => material.place(&mut request, placement, self.phase)?,
             }
