@@ -49,6 +49,8 @@ pub(crate) const GROUPS: &[Group] = &[
     EXCHANGE,
     ASSERTION,
     KEPT_GRANT,
+    OWN_GRANT,
+    FOUNDED,
     OAUTH1_LEGS,
     OAUTH1_CALLBACK,
     OAUTH1_ANSWER,
@@ -1298,6 +1300,31 @@ const DEVICE: Group = Group {
             "",
         ),
     ],
+};
+
+/// Tests of the application's own grants.
+const APP: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "refresh::app"]);
+
+/// What becomes of a refresh token of the application's.
+const OWN_GRANT: Group = Group {
+    file: "core/src/refresh/decide.rs",
+    part: APP,
+    checks: &[(
+        "a refresh token of the application that the provider does not take",
+        "        Verdict::InvalidGrant if by == By::ApplicationsRefresh => AfterFailure::AskByOwnGrant,\n",
+        "",
+    )],
+};
+
+/// The application's own grant, where no refresh can help.
+const FOUNDED: Group = Group {
+    file: "core/src/refresh/attempt.rs",
+    part: APP,
+    checks: &[(
+        "a grant of the application of another registration",
+        "record.header.state == State::Active && binding.fits(record)",
+        "record.header.state == State::Active",
+    )],
 };
 
 /// What a token exchange gave (RFC 8693 section 2.2.1).
