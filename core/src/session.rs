@@ -211,7 +211,7 @@ impl OAuth {
                 ));
             }
         };
-        let key = TokenKey::new(&login.client, owner)?;
+        let key = TokenKey::new(&login.client, owner)?.account(&login.account)?;
         let client = ready.client_state(&login.client).await?;
         client
             .hooks

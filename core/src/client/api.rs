@@ -198,10 +198,13 @@ impl ApiRequest {
     }
 
     async fn send_by(self, transport: Option<&dyn Transport>) -> Result<Response> {
-        let client = self.client.clone();
+        let (client, bearer) = (self.client.clone(), self.bearer.clone());
         self.run(Phase::Request, transport)
             .await
-            .map_err(|error| client.explained(error))
+            .map_err(|error| match &bearer {
+                Bearer::Kept(grant) => grant.explained(error),
+                _ => client.explained(error),
+            })
     }
 
     async fn run(self, phase: Phase, transport: Option<&dyn Transport>) -> Result<Response> {

@@ -6,8 +6,8 @@ use reqwest::{Method, Request, header::HeaderValue};
 
 use super::{ApiRequest, Client, api::Bearer};
 use crate::{
-    Error, ErrorCode, GrantId, NeedsLoginCause, Owner, Result, Target, Timestamp, Token, TokenKey,
-    Userinfo,
+    Error, ErrorCode, GrantId, NeedsLoginCause, Owner, Result, Slot, Target, Timestamp, Token,
+    TokenKey, Userinfo,
     events::LogoutCause,
     refresh::{Entry, Held, IssuedBy, Keeper, Need},
     store::{Index, TokenSummary},
@@ -38,6 +38,15 @@ impl Grant {
             .key
             .and_then(|key| key.account(label).map_err(Arc::new));
         Self { key, ..self }
+    }
+
+    /// Says to which client an error happened, and where the user logs in to this account again.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        let slot = self.key.as_ref().ok().map(TokenKey::slot);
+        match slot {
+            Some(Slot::Account(label)) => self.client.explained_of(label, error),
+            _ => self.client.explained(error),
+        }
     }
 
     /// A token for these scopes, kept beside the login's own.
@@ -93,7 +102,7 @@ impl Grant {
         self.keeper()?
             .token(self.key()?, &self.target, Need::default(), Held::token)
             .await
-            .map_err(|error| self.client.explained(error))
+            .map_err(|error| self.explained(error))
     }
 
     /// A handle whose [`header`](Kept::header) is ready without a look-up: for hot paths.
@@ -125,7 +134,7 @@ impl Grant {
         self.keeper()?
             .force(self.key()?, &self.target)
             .await
-            .map_err(|error| self.client.explained(error))
+            .map_err(|error| self.explained(error))
     }
 
     /// Lets the access token count as expired for the whole fleet, so that its next use renews it. With a generation only
@@ -202,7 +211,7 @@ impl Grant {
         self.client
             .userinfo_of(Bearer::Kept(self.clone()), subject.as_deref())
             .await
-            .map_err(|error| self.client.explained(error))
+            .map_err(|error| self.explained(error))
     }
 
     /// A GET; a path is relative to the client's `api_base_url`.

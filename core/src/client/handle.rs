@@ -81,11 +81,16 @@ impl Client {
 
     /// Says to which client an error happened, and where the user logs in again.
     pub(super) fn explained(&self, error: Error) -> Error {
+        self.explained_of("", error)
+    }
+
+    /// The same of a further account.
+    pub(super) fn explained_of(&self, account: &str, error: Error) -> Error {
         let url = self
             .oauth
             .ready()
             .ok()
-            .and_then(|ready| ready.connect_url(&self.name));
+            .and_then(|ready| ready.connect_url(&self.name, account));
         let error = error.with_client(&*self.name);
         match url {
             Some(url) => error.with_connect_url(url),

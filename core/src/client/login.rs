@@ -36,6 +36,8 @@ pub struct Login {
     pub flow_data: Value,
     /// The owner who adds a grant, if this is no login.
     pub connect: Option<String>,
+    /// The label of the owner's further account that the grant is for; empty for the one that everybody has.
+    pub account: String,
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     /// The application's address, for its cookies; none if no browser brought it.
@@ -94,6 +96,7 @@ impl Login {
             return_to: None,
             flow_data: Value::Null,
             connect: None,
+            account: String::new(),
             issuer: binding.issuer.published().to_owned(),
             client_id: binding.client_id,
             base: Some(base),
@@ -317,6 +320,7 @@ impl Client {
             return_to: flow.return_to.clone(),
             flow_data: flow.flow_data.clone(),
             connect: flow.connect.clone(),
+            account: flow.account.clone(),
             issuer,
             client_id: binding.client_id,
             base: Some(base),

@@ -318,6 +318,7 @@ impl Client {
             return_to: None,
             flow_data: Value::Null,
             connect: None,
+            account: String::new(),
             issuer,
             client_id: binding.client_id,
             base: None,

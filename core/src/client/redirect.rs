@@ -13,7 +13,7 @@ use url::Url;
 use super::{
     AuthorizeOptions, BrowserCookies, Client, Cookie, ResponseMode, ReturnTo, oauth1::Legs,
 };
-use crate::{Error, ErrorCode, Phase, Result, Secret};
+use crate::{Error, ErrorCode, Phase, Result, Secret, TokenKey};
 
 /// A login to start: await it.
 #[must_use = "a login starts when it is awaited"]
@@ -175,6 +175,14 @@ impl AuthorizeRedirect {
         self
     }
 
+    /// Adds it as a further account of that owner's, beside the one that everybody has: two accounts of one user at one
+    /// provider. It is [`Grant::account`](super::Grant::account) by this label then. Only with [`connect`](Self::connect):
+    /// nobody is logged in by it.
+    pub fn account(mut self, label: impl Into<String>) -> Self {
+        self.options.account = label.into();
+        self
+    }
+
     /// The browser's cookies: with them older logins can make room.
     pub fn cookies(mut self, cookies: &BrowserCookies) -> Self {
         self.cookies = cookies.clone();
@@ -189,6 +197,8 @@ impl AuthorizeRedirect {
             let error = Error::new(ErrorCode::InvalidParameter, Phase::Authorize, message);
             return Err(error.with_client(state.name()));
         }
+        self.check_account(state.name())
+            .map_err(|error| error.with_client(state.name()))?;
         // Before anybody is sent away: without either of them nobody would come back logged in.
         let endpoint = state.required(
             state.authorization_endpoint().await?,
@@ -240,6 +250,23 @@ impl AuthorizeRedirect {
             url: authorization.url,
             cookies,
         })
+    }
+}
+
+impl AuthorizeRedirect {
+    /// # Errors
+    /// `invalid_key`; `invalid_parameter` without an owner.
+    fn check_account(&self, client: &str) -> Result<()> {
+        let label = self.options.account.as_str();
+        match &self.options.connect {
+            Some(owner) => TokenKey::new(client, owner)?.account(label).map(drop),
+            None if label.is_empty() => Ok(()),
+            None => Err(Error::new(
+                ErrorCode::InvalidParameter,
+                Phase::Authorize,
+                "a further account needs its owner: say connect() beside account()",
+            )),
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Ready {
     }
 
     /// Where a user logs in (again) at a client, if that is known.
-    pub(crate) fn connect_url(&self, client: &str) -> Option<String> {
+    pub(crate) fn connect_url(&self, client: &str, account: &str) -> Option<String> {
         let path = format!("{}/connect/", self.prefix.get()?.trim_matches('/'));
         let mut url = self
             .base_url
@@ -101,6 +101,9 @@ impl Ready {
             .join(path.trim_start_matches('/'))
             .ok()?;
         url.path_segments_mut().ok()?.pop_if_empty().push(client);
+        if !account.is_empty() {
+            url.query_pairs_mut().append_pair("account", account);
+        }
         Some(url.into())
     }
 

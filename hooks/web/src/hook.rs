@@ -153,7 +153,7 @@ macro_rules! hook {
         /// | route | what it does |
         /// |---|---|
         /// | `GET /login/{client}?return_to=/path` | sends the browser to the provider |
-        /// | `GET /connect/{client}?return_to=/path` | the same, to add a grant to who is signed in |
+        /// | `GET /connect/{client}?return_to=/path&account=label` | the same, to add a grant to who is signed in; with a label as a further account of theirs ([`Grant::account`](tokenkeep_core::Grant::account)) |
         /// | `GET, POST /callback/{client}` | reads the answer, keeps the login, begins a session; people go to `return_to` or `/` |
         /// | `GET /logout` | a page with a button; for programs `{client, owner, csrf}` |
         /// | `POST /logout` | ends the session here and, where it can be done, at the provider; a grant with `offline_access` stays for background work ([`Grant::revoke`](tokenkeep_core::Grant::revoke) ends that) |

@@ -43,6 +43,8 @@ pub(crate) const GROUPS: &[Group] = &[
     PLACES,
     BELOW,
     CONNECT,
+    ACCOUNT,
+    KEPT_ACCOUNT,
     CONNECTIONS,
     POSTED,
     DEVICE,
@@ -1218,6 +1220,28 @@ const CONNECT: Group = Group {
     )],
 };
 
+/// Whose account a login is for.
+const ACCOUNT: Group = Group {
+    file: "core/src/client/redirect.rs",
+    part: Part::Login,
+    checks: &[(
+        "a further account of nobody",
+        "            None if label.is_empty() => Ok(()),",
+        "            None => Ok(()),\n            #[allow(unreachable_patterns)]",
+    )],
+};
+
+/// Under which key it is kept.
+const KEPT_ACCOUNT: Group = Group {
+    file: "core/src/session.rs",
+    part: Part::Login,
+    checks: &[(
+        "a further account in the place of the first",
+        "TokenKey::new(&login.client, owner)?.account(&login.account)?",
+        "TokenKey::new(&login.client, owner)?",
+    )],
+};
+
 /// The page of connected accounts.
 const CONNECTIONS: Group = Group {
     file: "hooks/web/src/routes/connections.rs",
@@ -1232,6 +1256,11 @@ const CONNECTIONS: Group = Group {
             "a client that the application does not show, disconnected",
             "            if !self.shows(user.session(), client) {",
             "            if false {",
+        ),
+        (
+            "a reconnect of another account",
+            "            url.query_pairs_mut().append_pair(\"account\", account);\n",
+            "",
         ),
         (
             "a tenant without a grant",
