@@ -192,7 +192,7 @@ impl OAuth {
     /// Where a user logs in (again) at a client: known once [`routes_at`](Self::routes_at) and a base URL were given.
     #[must_use]
     pub fn connect_url(&self, client: &str) -> Option<String> {
-        self.0.ready.get()?.connect_url(client, "")
+        self.0.ready.get()?.connect_url(client)
     }
 
     /// What is committed from now on, in all processes that share the store (where it has a change feed). When the feed

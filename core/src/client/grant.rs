@@ -6,8 +6,8 @@ use reqwest::{Method, Request, header::HeaderValue};
 
 use super::{ApiRequest, Client, api::Bearer};
 use crate::{
-    Error, ErrorCode, GrantId, NeedsLoginCause, Owner, Result, Slot, Target, Timestamp, Token,
-    TokenKey, Userinfo,
+    Error, ErrorCode, GrantId, NeedsLoginCause, Owner, Result, Target, Timestamp, Token, TokenKey,
+    Userinfo,
     events::LogoutCause,
     refresh::{Entry, Held, IssuedBy, Keeper, Need},
     store::{Index, TokenSummary},
@@ -42,10 +42,9 @@ impl Grant {
 
     /// Says to which client an error happened, and where the user logs in to this account again.
     pub(super) fn explained(&self, error: Error) -> Error {
-        let slot = self.key.as_ref().ok().map(TokenKey::slot);
-        match slot {
-            Some(Slot::Account(label)) => self.client.explained_of(label, error),
-            _ => self.client.explained(error),
+        match &self.key {
+            Ok(key) => self.client.explained_of(Some(key), error),
+            Err(_) => self.client.explained(error),
         }
     }
 

@@ -161,6 +161,10 @@ macro_rules! hook {
         /// | `POST /backchannel-logout/{client}` | the provider ends sessions, whatever their browsers do ([`Client::backchannel_logout`](tokenkeep_core::Client::backchannel_logout)); to be registered there as `backchannel_logout_uri` |
         /// | `GET /frontchannel-logout/{client}` | a page of the provider's ends a session by `iss` and `sid`, in a frame ([`Client::frontchannel_logout`](tokenkeep_core::Client::frontchannel_logout)); to be registered there as `frontchannel_logout_uri`, with `frontchannel_logout_session_required` |
         ///
+        /// An API that wants a further scope or a fresher login says so, and the [`connect_url`](tokenkeep_core::Error::connect_url) of the error
+        /// holds that, sealed for its user: whoever follows the link of the error's page, or is sent there by a handler
+        /// ([`connect_url_to`](tokenkeep_core::Error::connect_url_to)), logs in as the API asks.
+        ///
         /// With [`Routes::connections`] there are two more:
         ///
         /// | route | what it does |

@@ -45,6 +45,7 @@ pub(crate) const GROUPS: &[Group] = &[
     CONNECT,
     ACCOUNT,
     KEPT_ACCOUNT,
+    REQUIRED,
     CONNECTIONS,
     POSTED,
     DEVICE,
@@ -1242,6 +1243,24 @@ const KEPT_ACCOUNT: Group = Group {
     )],
 };
 
+/// What an API asked for, in an address.
+const REQUIRED: Group = Group {
+    file: "core/src/client/required.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "what an API asked of somebody else",
+            "tokenkeep required\\0{client}\\0{owner}\")",
+            "tokenkeep required\\0{client}\\0{}\", owner.len().min(0))",
+        ),
+        (
+            "what an API asked for long ago",
+            "    let missed = missed.filter(|missed| missed.until > now);\n",
+            "    let _ = now;\n",
+        ),
+    ],
+};
+
 /// The page of connected accounts.
 const CONNECTIONS: Group = Group {
     file: "hooks/web/src/routes/connections.rs",
@@ -1279,6 +1298,16 @@ const POSTED: Group = Group {
             "a form without the session's token",
             "    user.check_csrf(csrf_header(headers).or(field), headers)?;",
             "    let _ = field;",
+        ),
+        (
+            "a request of nobody's on behalf of who is signed in",
+            "        if changes_something(method) && csrf_header(headers).is_none() {\n            return Ok(None);\n        }\n",
+            "        if changes_something(method) && csrf_header(headers).is_none() {\n            return Self::read(oauth, headers).await;\n        }\n",
+        ),
+        (
+            "an owner for what stands behind the layer",
+            "Some(user) => core::as_owner(user.owner(), behind).await,",
+            "Some(_) => behind.await,",
         ),
         (
             "a request that may change something without the session's token",
