@@ -3,6 +3,8 @@
 mod alike;
 mod callback;
 mod connections;
+mod current;
+mod required;
 
 use std::sync::Arc;
 

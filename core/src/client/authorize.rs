@@ -46,6 +46,8 @@ pub(crate) struct AuthorizeOptions {
     pub(crate) return_to: Option<ReturnTo>,
     /// The owner who adds a grant.
     pub(crate) connect: Option<String>,
+    /// The label of a further account of theirs.
+    pub(crate) account: String,
     pub(crate) flow_data: Value,
     /// How long the login may take, an hour at most; 10 minutes if not said.
     pub(crate) life: Option<Duration>,
@@ -244,6 +246,7 @@ impl AuthorizeOptions {
                 response_mode,
                 return_to: self.return_to.map(ReturnTo::into_string),
                 connect: self.connect,
+                account: self.account,
                 flow_data: self.flow_data,
                 data_in_store: false,
                 max_age,

@@ -108,6 +108,7 @@ impl<'a> Legs<'a> {
                 response_mode: ResponseMode::Query,
                 return_to: options.return_to.map(ReturnTo::into_string),
                 connect: options.connect,
+                account: options.account,
                 flow_data: options.flow_data,
                 data_in_store: false,
                 max_age: None,

@@ -43,12 +43,17 @@ pub(crate) const GROUPS: &[Group] = &[
     PLACES,
     BELOW,
     CONNECT,
+    ACCOUNT,
+    KEPT_ACCOUNT,
+    REQUIRED,
     CONNECTIONS,
     POSTED,
     DEVICE,
     EXCHANGE,
     ASSERTION,
     KEPT_GRANT,
+    OWN_GRANT,
+    FOUNDED,
     OAUTH1_LEGS,
     OAUTH1_CALLBACK,
     OAUTH1_ANSWER,
@@ -1161,13 +1166,13 @@ const CALLS: Group = Group {
         ),
         (
             "a token in body or query, by a client that follows redirects",
-            "if !self.in_header(material, placement) && self.transport.follows_redirects() {",
-            "if false {",
+            "                _ if placement != Placement::Header => {\n",
+            "                _ if false => {\n",
         ),
         (
-            "a signature in body or query, by a client that follows redirects",
-            "oauth1.signature_type == SignatureType::Header",
-            "oauth1.signature_type != SignatureType::Header || placement == Placement::Header",
+            "a signature below a client that follows redirects",
+            "                Credential::OAuth1 { .. } => {\n",
+            "                Credential::OAuth1 { .. } if placement != Placement::Header => {\n",
         ),
         (
             "a refresh for each stream that an API refuses",
@@ -1222,6 +1227,46 @@ const CONNECT: Group = Group {
     )],
 };
 
+/// Whose account a login is for.
+const ACCOUNT: Group = Group {
+    file: "core/src/client/redirect.rs",
+    part: Part::Login,
+    checks: &[(
+        "a further account of nobody",
+        "            None if label.is_empty() => Ok(()),",
+        "            None => Ok(()),\n            #[allow(unreachable_patterns)]",
+    )],
+};
+
+/// Under which key it is kept.
+const KEPT_ACCOUNT: Group = Group {
+    file: "core/src/session.rs",
+    part: Part::Login,
+    checks: &[(
+        "a further account in the place of the first",
+        "TokenKey::new(&login.client, owner)?.account(&login.account)?",
+        "TokenKey::new(&login.client, owner)?",
+    )],
+};
+
+/// What an API asked for, in an address.
+const REQUIRED: Group = Group {
+    file: "core/src/client/required.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "what an API asked of somebody else",
+            "tokenkeep required\\0{client}\\0{owner}\")",
+            "tokenkeep required\\0{client}\\0{}\", owner.len().min(0))",
+        ),
+        (
+            "what an API asked for long ago",
+            "    let missed = missed.filter(|missed| missed.until > now);\n",
+            "    let _ = now;\n",
+        ),
+    ],
+};
+
 /// The page of connected accounts.
 const CONNECTIONS: Group = Group {
     file: "hooks/web/src/routes/connections.rs",
@@ -1236,6 +1281,11 @@ const CONNECTIONS: Group = Group {
             "a client that the application does not show, disconnected",
             "            if !self.shows(user.session(), client) {",
             "            if false {",
+        ),
+        (
+            "a reconnect of another account",
+            "            url.query_pairs_mut().append_pair(\"account\", account);\n",
+            "",
         ),
         (
             "a tenant without a grant",
@@ -1254,6 +1304,16 @@ const POSTED: Group = Group {
             "a form without the session's token",
             "    user.check_csrf(csrf_header(headers).or(field), headers)?;",
             "    let _ = field;",
+        ),
+        (
+            "a request of nobody's on behalf of who is signed in",
+            "        if changes_something(method) && csrf_header(headers).is_none() {\n            return Ok(None);\n        }\n",
+            "        if changes_something(method) && csrf_header(headers).is_none() {\n            return Self::read(oauth, headers).await;\n        }\n",
+        ),
+        (
+            "an owner for what stands behind the layer",
+            "Some(user) => core::as_owner(user.owner(), behind).await,",
+            "Some(_) => behind.await,",
         ),
         (
             "a request that may change something without the session's token",
@@ -1304,6 +1364,31 @@ const DEVICE: Group = Group {
             "",
         ),
     ],
+};
+
+/// Tests of the application's own grants.
+const APP: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "refresh::app"]);
+
+/// What becomes of a refresh token of the application's.
+const OWN_GRANT: Group = Group {
+    file: "core/src/refresh/decide.rs",
+    part: APP,
+    checks: &[(
+        "a refresh token of the application that the provider does not take",
+        "        Verdict::InvalidGrant if by == By::ApplicationsRefresh => AfterFailure::AskByOwnGrant,\n",
+        "",
+    )],
+};
+
+/// The application's own grant, where no refresh can help.
+const FOUNDED: Group = Group {
+    file: "core/src/refresh/attempt.rs",
+    part: APP,
+    checks: &[(
+        "a grant of the application of another registration",
+        "record.header.state == State::Active && binding.fits(record)",
+        "record.header.state == State::Active",
+    )],
 };
 
 /// What a token exchange gave (RFC 8693 section 2.2.1).
