@@ -13,7 +13,7 @@ use url::Url;
 use super::{
     AuthorizeOptions, BrowserCookies, Client, Cookie, ResponseMode, ReturnTo, oauth1::Legs,
 };
-use crate::{Error, ErrorCode, Phase, Result, Secret};
+use crate::{Error, Phase, Result, Secret};
 
 /// A login to start: await it.
 #[must_use = "a login starts when it is awaited"]
@@ -22,8 +22,6 @@ pub struct AuthorizeRedirect {
     options: AuthorizeOptions,
     cookies: BrowserCookies,
     return_to: Option<String>,
-    /// An API asked for what cannot be read.
-    unreadable: bool,
 }
 
 /// Where the browser goes, and the cookies to set with the redirect. `Debug` shows no query: state, nonce and the hint of a
@@ -68,7 +66,6 @@ impl AuthorizeRedirect {
             options,
             cookies: BrowserCookies::default(),
             return_to: None,
-            unreadable: false,
         }
     }
 
@@ -109,6 +106,9 @@ impl AuthorizeRedirect {
     /// that every error whose action is to log in may be given here. What the user has granted beyond that is not asked
     /// for again: name it by `scopes`.
     ///
+    /// An API may ask for more than the application does, and never for less: of two `max_age` the smaller one counts, and where
+    /// the registration or this login names `acr_values`, only those of the API count that are among them.
+    ///
     /// ```
     /// # async fn example(oauth: tokenkeep_core::OAuth) -> tokenkeep_core::Result<()> {
     /// use tokenkeep_core::Action;
@@ -126,21 +126,10 @@ impl AuthorizeRedirect {
     /// ```
     ///
     /// # Errors
-    /// Awaiting it is `invalid_parameter` where the API names a `max_age` that is no number of seconds, or a scope that is none.
+    /// Awaiting it is `invalid_parameter` where the API names a `max_age` that is no number of seconds, a scope that is none, or
+    /// `acr_values` of which none is good enough.
     pub fn required_by(mut self, error: &Error) -> Self {
-        let required = error.provider().map(|said| said.required.as_slice());
-        for (name, value) in required.unwrap_or_default() {
-            let words = value.split_ascii_whitespace().map(str::to_owned);
-            match name.as_str() {
-                "scope" => self.options.further_scopes.extend(words),
-                "acr_values" => self.options.acr_values = Some(words.collect()),
-                "max_age" => match value.parse() {
-                    Ok(age) => self.options.max_age = Some(age),
-                    Err(_) => self.unreadable = true,
-                },
-                _ => {}
-            }
-        }
+        self.options.required.by(error);
         self
     }
 
@@ -184,11 +173,6 @@ impl AuthorizeRedirect {
     async fn start(mut self) -> Result<Redirect> {
         let oauth = self.client.oauth()?;
         let state = self.client.state().await?;
-        if self.unreadable {
-            let message = "the API asks for a max_age that is no whole number of seconds: start the login without required_by()";
-            let error = Error::new(ErrorCode::InvalidParameter, Phase::Authorize, message);
-            return Err(error.with_client(state.name()));
-        }
         // Before anybody is sent away: without either of them nobody would come back logged in.
         let endpoint = state.required(
             state.authorization_endpoint().await?,
