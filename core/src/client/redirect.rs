@@ -23,8 +23,6 @@ pub struct AuthorizeRedirect {
     options: AuthorizeOptions,
     cookies: BrowserCookies,
     return_to: Option<String>,
-    /// An API asked for what cannot be read.
-    unreadable: bool,
     /// What an API missed, as an address brings it.
     required: Option<String>,
 }
@@ -71,7 +69,6 @@ impl AuthorizeRedirect {
             options,
             cookies: BrowserCookies::default(),
             return_to: None,
-            unreadable: false,
             required: None,
         }
     }
@@ -113,6 +110,9 @@ impl AuthorizeRedirect {
     /// that every error whose action is to log in may be given here. What the user has granted beyond that is not asked
     /// for again: name it by `scopes`.
     ///
+    /// An API may ask for more than the application does, and never for less: of two `max_age` the smaller one counts, and where
+    /// the registration or this login names `acr_values`, only those of the API count that are among them.
+    ///
     /// ```
     /// # async fn example(oauth: tokenkeep_core::OAuth) -> tokenkeep_core::Result<()> {
     /// use tokenkeep_core::Action;
@@ -130,11 +130,10 @@ impl AuthorizeRedirect {
     /// ```
     ///
     /// # Errors
-    /// Awaiting it is `invalid_parameter` where the API names a `max_age` that is no number of seconds, or a scope that is none.
+    /// Awaiting it is `invalid_parameter` where the API names a `max_age` that is no number of seconds, a scope that is none, or
+    /// `acr_values` of which none is good enough.
     pub fn required_by(mut self, error: &Error) -> Self {
-        if let Some(said) = error.provider() {
-            self.require(&said.required);
-        }
+        self.options.required.by(error);
         self
     }
 
@@ -147,21 +146,6 @@ impl AuthorizeRedirect {
     pub fn required(mut self, sealed: impl Into<String>) -> Self {
         self.required = Some(sealed.into());
         self
-    }
-
-    fn require(&mut self, required: &[(String, String)]) {
-        for (name, value) in required {
-            let words = value.split_ascii_whitespace().map(str::to_owned);
-            match name.as_str() {
-                "scope" => self.options.further_scopes.extend(words),
-                "acr_values" => self.options.acr_values = Some(words.collect()),
-                "max_age" => match value.parse() {
-                    Ok(age) => self.options.max_age = Some(age),
-                    Err(_) => self.unreadable = true,
-                },
-                _ => {}
-            }
-        }
     }
 
     /// Any other parameter: several values repeat it, none drops one of the registration's.
@@ -218,12 +202,7 @@ impl AuthorizeRedirect {
             let now = oauth.clock().now();
             let required = required::open(&oauth.ring(), state.name(), owner, &sealed, now)
                 .map_err(|error| error.with_client(state.name()))?;
-            self.require(&required);
-        }
-        if self.unreadable {
-            let message = "the API asks for a max_age that is no whole number of seconds: start the login without required_by()";
-            let error = Error::new(ErrorCode::InvalidParameter, Phase::Authorize, message);
-            return Err(error.with_client(state.name()));
+            self.options.required.add(&required);
         }
         self.check_account(state.name())
             .map_err(|error| error.with_client(state.name()))?;

@@ -37,15 +37,20 @@ pub(crate) const GROUPS: &[Group] = &[
     PARTS,
     HOOKED_REQUEST,
     PROFILE,
+    DOMAINS,
     PROVIDER_ANSWER,
     APPLE,
     CALLS,
+    REQUIRED,
+    CHALLENGE,
+    TRANSPORT,
+    LOGOUT_PAGE,
     PLACES,
     BELOW,
     CONNECT,
     ACCOUNT,
     KEPT_ACCOUNT,
-    REQUIRED,
+    REQUIRED_IN_ADDRESS,
     CONNECTIONS,
     POSTED,
     DEVICE,
@@ -1111,8 +1116,18 @@ const PROFILE: Group = Group {
         ),
         (
             "a member that has the name of a claim by chance",
-            "            members.retain(|name, _| !STANDARD.contains(&name.as_str()));\n",
-            "",
+            "!self.nothing_else && !STANDARD.contains(&name.as_str())",
+            "!self.nothing_else && !STANDARD.is_empty()",
+        ),
+        (
+            "what a browser brings beside a name",
+            "!self.nothing_else && !STANDARD",
+            "!STANDARD",
+        ),
+        (
+            "an address that a page would run",
+            "Value::String(text)) if runs(text) => return,",
+            "Value::String(text)) if text.is_empty() => return,",
         ),
         (
             "an id that may have lost digits",
@@ -1120,6 +1135,17 @@ const PROFILE: Group = Group {
             "if !number.to_string().is_empty() =>",
         ),
     ],
+};
+
+/// Where a domain leads.
+const DOMAINS: Group = Group {
+    file: "hooks/providers/src/presets/mod.rs",
+    part: Part::Providers,
+    checks: &[(
+        "a path of another host in a domain's place",
+        "if !domain.contains(\"://\") && !domain.chars().all(is_domain) {",
+        "if domain.contains(\"://\") && !domain.chars().all(is_domain) && false {",
+    )],
 };
 
 /// Answers of token endpoints, mended.
@@ -1137,11 +1163,86 @@ const PROVIDER_ANSWER: Group = Group {
 const APPLE: Group = Group {
     file: "hooks/providers/src/presets/apple.rs",
     part: Part::Providers,
+    checks: &[
+        (
+            "a key that Apple would refuse",
+            "key_id.filter(|_| algorithm == \"ES256\")",
+            "key_id",
+        ),
+        (
+            "what the browser says of a user beside the name",
+            "nothing_else: true,",
+            "nothing_else: false,",
+        ),
+    ],
+};
+
+/// What an API asks of a login.
+const REQUIRED: Group = Group {
+    file: "core/src/client/authorize/required.rs",
+    part: Part::Calls,
+    checks: &[
+        (
+            "a weaker authentication than the application's",
+            "        if both.is_empty() {",
+            "        if both.is_empty() && false {",
+        ),
+        (
+            "an API's list without any",
+            "if own.is_empty() || self.acr_values.is_empty() {",
+            "if own.is_empty() {",
+        ),
+        (
+            "ways of authentication that the application does not name",
+            "filter(|value| is_enough(value))",
+            "filter(|value| is_enough(value) || !value.is_empty())",
+        ),
+        (
+            "an older authentication than the application's",
+            "Ok([own, self.max_age].into_iter().flatten().min())",
+            "Ok(self.max_age.or(own))",
+        ),
+    ],
+};
+
+/// What of a challenge is kept.
+const CHALLENGE: Group = Group {
+    file: "core/src/client/api/challenge.rs",
+    part: Part::Calls,
     checks: &[(
-        "a key that Apple would refuse",
-        "key_id.filter(|_| algorithm == \"ES256\")",
-        "key_id",
+        "a challenge that repeats itself",
+        " if !self.requires(name) => {",
+        " => {",
     )],
+};
+
+/// What sends.
+const TRANSPORT: Group = Group {
+    file: "core/src/registry/builder.rs",
+    part: Part::Calls,
+    checks: &[(
+        "a transport that follows redirects",
+        "if self.transport.as_ref().is_some_and(led_away) {",
+        "if self.transport.as_ref().is_some_and(led_away) && false {",
+    )],
+};
+
+/// Where the form of a logout goes.
+const LOGOUT_PAGE: Group = Group {
+    file: "hooks/web/src/routes/logout.rs",
+    part: Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "routes::"]),
+    checks: &[
+        (
+            "a form that goes to a neighbour",
+            "        path.unwrap_or_else(|_| format!",
+            "        path.ok().filter(|_| false).unwrap_or_else(|| format!",
+        ),
+        (
+            "an application's own page in a frame",
+            "        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static(\"DENY\"));\n",
+            "",
+        ),
+    ],
 };
 
 /// Where an API call goes, and what is sent again.
@@ -1171,8 +1272,8 @@ const CALLS: Group = Group {
         ),
         (
             "a signature below a client that follows redirects",
-            "                Credential::OAuth1 { .. } => {\n",
-            "                Credential::OAuth1 { .. } if placement != Placement::Header => {\n",
+            "Credential::OAuth1 { .. } => Some(",
+            "Credential::OAuth1 { .. } if placement != Placement::Header => Some(",
         ),
         (
             "a refresh for each stream that an API refuses",
@@ -1250,7 +1351,7 @@ const KEPT_ACCOUNT: Group = Group {
 };
 
 /// What an API asked for, in an address.
-const REQUIRED: Group = Group {
+const REQUIRED_IN_ADDRESS: Group = Group {
     file: "core/src/client/required.rs",
     part: Part::Login,
     checks: &[

@@ -220,7 +220,7 @@ impl Routes {
     }
 
     /// The path of an address of ours, as browsers see it.
-    fn own_path(&self, route: Route, client: Option<&str>) -> Result<String, Error> {
+    pub(super) fn own_path(&self, route: Route, client: Option<&str>) -> Result<String, Error> {
         Ok(self.own_url(route, client)?.path().to_owned())
     }
 }
