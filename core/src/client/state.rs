@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Action, Error, ErrorCode, Phase, ProviderMetadata, Result, Secret, SigningAlgorithm,
+    config::variable_name,
     hooks::{ClientHooks, Hooks},
     http::Http,
     openid::{Algorithms, Cached, IdTokenRules, IssuerRule, KeySet, Loaded, algorithm_of},
@@ -183,11 +184,25 @@ impl ClientState {
                 ),
                 None => (
                     ErrorCode::InvalidConfiguration,
-                    format!("the client has no {what}"),
+                    format!("the client has no {what}: {}", self.how_to_name(what)),
                 ),
             };
             Error::new(code, phase, message).with_client(self.name())
         })
+    }
+
+    fn how_to_name(&self, what: &str) -> String {
+        match what {
+            "userinfo endpoint" => "call userinfo_url()".to_owned(),
+            "authorization endpoint" => format!(
+                "set {}_AUTHORIZE_URL or call authorize_url()",
+                variable_name(self.name())
+            ),
+            _ => format!(
+                "set {}_ACCESS_TOKEN_URL or call access_token_url()",
+                variable_name(self.name())
+            ),
+        }
     }
 
     /// An endpoint, if there is one, and how the client authenticates there.
@@ -405,7 +420,10 @@ impl ClientState {
             Error::new(
                 ErrorCode::InvalidConfiguration,
                 phase,
-                "the client has no issuer to compare with; call issuer() or set {NAME}_ISSUER",
+                format!(
+                    "the client has no issuer to compare with; call issuer() or set {}_ISSUER",
+                    variable_name(self.name())
+                ),
             )
             .with_client(self.name())
         })?;
