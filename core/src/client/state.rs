@@ -182,27 +182,31 @@ impl ClientState {
                         "the provider's metadata names no {what}; the registration may name it"
                     ),
                 ),
-                None => (
-                    ErrorCode::InvalidConfiguration,
-                    format!("the client has no {what}: {}", self.how_to_name(what)),
-                ),
+                None => self.never_named(what),
             };
             Error::new(code, phase, message).with_client(self.name())
         })
     }
 
-    fn how_to_name(&self, what: &str) -> String {
-        match what {
-            "userinfo endpoint" => "call userinfo_url()".to_owned(),
-            "authorization endpoint" => format!(
-                "set {}_AUTHORIZE_URL or call authorize_url()",
-                variable_name(self.name())
+    /// What it means that a client without metadata has no such endpoint, and what to say of it.
+    fn never_named(&self, what: &str) -> (ErrorCode, String) {
+        let name = variable_name(self.name());
+        let (code, remedy) = match what {
+            // Neither OAuth 2.0 nor 1.0a has one: nothing is wrong with such a client.
+            "userinfo endpoint" => (
+                ErrorCode::Unsupported,
+                "call userinfo_url() if the provider has one".to_owned(),
             ),
-            _ => format!(
-                "set {}_ACCESS_TOKEN_URL or call access_token_url()",
-                variable_name(self.name())
+            "authorization endpoint" => (
+                ErrorCode::InvalidConfiguration,
+                format!("set {name}_AUTHORIZE_URL or call authorize_url()"),
             ),
-        }
+            _ => (
+                ErrorCode::InvalidConfiguration,
+                format!("set {name}_ACCESS_TOKEN_URL or call access_token_url()"),
+            ),
+        };
+        (code, format!("the client has no {what}: {remedy}"))
     }
 
     /// An endpoint, if there is one, and how the client authenticates there.

@@ -124,7 +124,7 @@ codes! {
     RequestFailed "request_failed" 502 "An API could not be reached"
         "Try again later if the request may be repeated; if it lasts, check the way to the API and its certificate.",
     RefreshUnavailable "refresh_unavailable" 502 "The token expired and cannot be renewed at this moment"
-        "Try again after the time that the error names; the grant is kept.",
+        "Try again after the time that the error names, if it names one; the grant is kept.",
     KeyMissing "key_missing" 503 "The key ring lacks the key that sealed this record"
         "Put the key that the message names back into the key ring, behind the one that seals.",
     InvalidRecord "invalid_record" 503 "A stored record cannot be read; it is left as it is"

@@ -287,14 +287,15 @@ async fn the_snippets_of_a_service_account_run() {
         "token_uri": format!("{}/token", world.provider.issuer()),
     });
     let shown = snippets::service_account(&file).unwrap();
+    let api = world.provider.api_base_url();
     let oauth = world
         .bare(&world.store)
-        .register(shown.api_base_url(world.provider.api_base_url()))
+        .register(shown.api_base_url(format!("{api}echo/")))
         .build()
         .unwrap();
     assert_eq!(snippets::of_calendar(oauth.clone()).await.unwrap(), 200);
     let grant = oauth.client("calendar").unwrap().app();
-    let me = grant.get("me").await.unwrap().json().await;
+    let me = grant.get(&format!("{api}me")).await.unwrap().json().await;
     let me: serde_json::Value = me.unwrap();
     assert_eq!(me["sub"], "alice@example.com");
     let asked = "urn:ietf:params:oauth:grant-type:jwt-bearer";
