@@ -199,8 +199,8 @@ impl Grant {
     /// Asks the provider who the user is, now (OpenID Connect Core section 5.3).
     ///
     /// # Errors
-    /// As [`token`](Self::token); `subject_mismatch` if the answer is about somebody else; `invalid_configuration`
-    /// without a userinfo endpoint.
+    /// As [`token`](Self::token); `subject_mismatch` if the answer is about somebody else; `unsupported` or
+    /// `invalid_metadata` without a userinfo endpoint.
     pub async fn userinfo(&self) -> Result<Userinfo> {
         let subject = self
             .keeper()?

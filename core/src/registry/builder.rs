@@ -404,7 +404,7 @@ fn base_url(text: &str) -> Result<Url> {
         Error::new(
             ErrorCode::InvalidConfiguration,
             Phase::Configure,
-            "the base URL is not an absolute URL without query and fragment",
+            "base_url is no address such as https://app.example.com, without user, query and fragment",
         )
     };
     let mut url = Url::parse(text).map_err(|_| invalid())?;
