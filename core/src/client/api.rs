@@ -188,7 +188,8 @@ impl ApiRequest {
     /// header is sent.
     ///
     /// # Errors
-    /// As [`send`](Self::send); `unsupported` for a token in body or query where the transport follows redirects.
+    /// As [`send`](Self::send); `unsupported` for a token, or a signature of OAuth 1.0a, in body or query where the transport
+    /// follows redirects.
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
