@@ -11,14 +11,15 @@ use reqwest::{Request, Response, redirect::Policy};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use serde_json::{Value, json};
 use tokenkeep::{
-    Client, Error, ErrorCode, Grant, Hook, MemoryStore, OAuth, Placement, Registration, Token,
-    TokenKey, Transport, as_owner,
+    Client, Error, ErrorCode, Grant, Hook, MemoryStore, OAuth, Placement, Registration,
+    SignatureMethod, SignatureType, Token, TokenKey, Transport, as_owner,
     middleware::{KeptToken, Whose, error_of},
 };
 use tokenkeep_testing::{Provider, Replies, Reply};
 
 use crate::{
     login::origins::{FOREIGN, OWN, UNREADABLE},
+    oauth1::Photos,
     world::{CLIENT, World, alice},
 };
 
@@ -304,6 +305,61 @@ async fn a_token_in_body_or_query_is_sent_only_where_redirects_are_followed_here
             !format!("{error:?} {error}").contains("access_token"),
             "{error:?}"
         );
+    }
+}
+
+/// A signature by PLAINTEXT is the secrets themselves.
+#[tokio::test]
+async fn a_signature_in_body_or_query_is_sent_only_where_redirects_are_followed_here() {
+    for place in [
+        SignatureType::Body,
+        SignatureType::Query,
+        SignatureType::Header,
+    ] {
+        let photos = Photos::with(|registration| {
+            registration
+                .signature_method(SignatureMethod::Plaintext)
+                .signature_type(place)
+                .dangerously_allow_plaintext_in_query()
+        })
+        .await;
+        photos.log_in().await;
+        let elsewhere = Provider::start().await.unwrap();
+        let there = elsewhere.api_base_url() + "echo";
+        let leads_there = || {
+            let location = [("location", there.as_str())];
+            photos.provider.answer("/api/albums", 307, &location, "");
+        };
+        let url = photos.provider.url().join("api/albums").unwrap();
+        let post = |http: &ClientWithMiddleware| {
+            let form = "application/x-www-form-urlencoded";
+            let post = http.post(url.clone()).header("content-type", form);
+            post.body("title=a")
+        };
+        let token = || KeptToken::of(photos.alice());
+        let code = |answer: Answer| {
+            let error = answer.unwrap_err();
+            error_of(&error)
+                .unwrap_or_else(|| panic!("{error:?}"))
+                .code()
+        };
+        leads_there();
+        let below = code(post(&following(token())).send().await);
+        let went = elsewhere.requests("/api/echo");
+        if place == SignatureType::Header {
+            // The header stays here, and what comes from there is not handed on.
+            assert_eq!((below, went), (ErrorCode::ForeignOrigin, 1));
+        } else {
+            assert_eq!((below, went), (ErrorCode::Unsupported, 0), "{place:?}");
+        }
+        leads_there();
+        let here = code(post(&followed_here(token())).send().await);
+        assert_eq!(here, ErrorCode::ForeignOrigin, "{place:?}");
+        assert_eq!(elsewhere.requests("/api/echo"), went);
+        let told = format!("{:?}", elsewhere.requests_log());
+        for secret in photos.provider.secrets() {
+            assert!(!told.contains(&secret), "{place:?}");
+        }
     }
 }
 

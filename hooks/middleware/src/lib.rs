@@ -29,8 +29,8 @@
 //! reqwest follows redirects by itself, where no middleware sees them. It drops the `Authorization` header on the way to
 //! another origin, and a token in a header is safe by that. A body goes along, and an address may be told in a `Referer`. So:
 //!
-//! - As it is, [`KeptToken`] sends a token in the header only (`unsupported` where the registration says body or query), and
-//!   refuses the answer of an origin that is not allowed (`foreign_origin`).
+//! - As it is, [`KeptToken`] sends a token or signature in the header only (`unsupported` where the registration says body or
+//!   query, by `token_placement` or `signature_type`), and refuses the answer of an origin that is not allowed (`foreign_origin`).
 //! - After [`KeptToken::follow_redirects`] it follows them itself: to allowed origins only, each with the token put in anew. The
 //!   client below must be built with [`Policy::none()`](reqwest::redirect::Policy::none).
 //!

@@ -1256,8 +1256,13 @@ const CALLS: Group = Group {
         ),
         (
             "a token in body or query, by a client that follows redirects",
-            "if placement != Placement::Header && self.transport.follows_redirects() {",
-            "if false {",
+            "if !stands_in_header && self.transport.follows_redirects() {",
+            "if !stands_in_header && false {",
+        ),
+        (
+            "a signature in body or query, by a client that follows redirects",
+            "oauth1.signature_type == SignatureType::Header",
+            "oauth1.signature_type == SignatureType::Header || !oauth1.consumer_key.is_empty()",
         ),
         (
             "a refresh for each stream that an API refuses",

@@ -12,7 +12,7 @@ use super::{Bearer, challenge::Challenge, place::Material, url};
 use crate::{
     Action, Error, ErrorCode, Owner, Phase, ProviderError, Result, Transport,
     client::{Client, ClientState, Grant, Placement},
-    oauth1::without_protocol,
+    oauth1::{SignatureType, without_protocol},
     refresh::Need,
     token::Credential,
 };
@@ -227,11 +227,17 @@ impl Call<'_> {
                 true => Placement::Header,
                 false => self.state.resolved.placement,
             };
-            if placement != Placement::Header && self.transport.follows_redirects() {
+            let stands_in_header = match (&material.credential, &self.state.resolved.oauth1) {
+                (Credential::OAuth1 { .. }, Some(oauth1)) => {
+                    oauth1.signature_type == SignatureType::Header
+                }
+                _ => placement == Placement::Header,
+            };
+            if !stands_in_header && self.transport.follows_redirects() {
                 return Err(Error::new(
                     ErrorCode::Unsupported,
                     self.phase,
-                    "the client below follows redirects by itself, and would take a token in body or query along: build it \
+                    "the client below follows redirects by itself, and would take a token or signature in body or query along: build it \
                      with redirect::Policy::none() and have them followed here",
                 ));
             }
