@@ -2,8 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::{Certificate, ClientBuilder, Identity};
-use tokenkeep::{AuthMethod, ErrorCode, Grant, MemoryStore, OAuth, Registration};
+use serde_json::{Value, json};
+use tokenkeep::{
+    AuthMethod, ErrorCode, Grant, MemoryStore, OAuth, Registration, SigningAlgorithm, SigningKey,
+};
+use tokenkeep_testing::{Replies, Reply};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -209,4 +214,57 @@ async fn without_a_certificate_that_the_server_takes_there_is_no_token() {
     let app = server.app(AuthMethod::TlsClientAuth, stranger);
     refused(app.token().await, ErrorCode::ProviderUnavailable);
     assert!(server.seen.try_recv().is_err(), "no request got through");
+}
+
+/// The header of the assertion that a client with this key sends.
+async fn header_of(key: SigningKey) -> Value {
+    let answer = json!({"access_token": "at", "token_type": "Bearer", "expires_in": 300});
+    let replies = Replies::new().on("POST", "/token", Reply::json(answer));
+    let registration = Registration::new(CLIENT)
+        .client_id("the-client")
+        .access_token_url("https://op.example/token")
+        .signing_key(key);
+    let oauth = OAuth::builder()
+        .store(MemoryStore::new())
+        .transport(replies.clone())
+        .register(registration)
+        .build()
+        .unwrap();
+    oauth.client(CLIENT).unwrap().app().token().await.unwrap();
+    let sent = replies.requests();
+    let body = String::from_utf8(sent[0].body.clone().unwrap()).unwrap();
+    let (_, assertion) = body.split_once("client_assertion=").unwrap();
+    let header = assertion.split('.').next().unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn an_assertion_names_its_key_by_the_thumbprint_of_its_certificate() {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let key = || SigningKey::from_pem(SigningAlgorithm::Es256, text(CLIENT_OF_CA.1)).unwrap();
+    let both = text(CLIENT_OF_CA.1) + &text(CLIENT_OF_CA.0);
+    let named = key().with_certificate(&both).unwrap();
+    // `openssl x509 -in client.pem -outform der | openssl dgst -sha256 -binary | basenc --base64url`
+    let thumbprint = "A0_L7Me-pj_JLnhbPyUgT6Ydrq8WR9tpaRYJP-yaYrM";
+    let expected = json!({"alg": "ES256", "typ": "JWT", "x5t#S256": thumbprint});
+    assert_eq!(header_of(named).await, expected);
+    let named = key().with_certificate(&both).unwrap().with_key_id("k");
+    assert_eq!(header_of(named).await["kid"], "k");
+    let unnamed = header_of(key()).await;
+    assert_eq!(unnamed, json!({"alg": "ES256", "typ": "JWT"}));
+    for (wrong, said) in [
+        (text(SELF_SIGNED.0), "another key"),
+        (text(CLIENT_OF_CA.1), "no PEM block of a certificate"),
+        (
+            "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----".to_owned(),
+            "base64",
+        ),
+    ] {
+        let error = refused(
+            key().with_certificate(&wrong),
+            ErrorCode::InvalidConfiguration,
+        );
+        assert!(error.message().contains(said), "{error}");
+        assert!(!format!("{error:?}").contains("MIG"), "{error:?}");
+    }
 }
