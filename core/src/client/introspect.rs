@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{Bounds, Client, Endpoint, Grant, TokenEndpoint};
+use super::{Client, Endpoint, Grant};
 use crate::{Error, ErrorCode, Phase, ProviderError, Result, Secret, Token};
 
 /// What a provider knows of a token (RFC 7662 section 2.2). `Debug` shows only whether it is active.
@@ -56,17 +56,9 @@ impl Client {
                 "the provider has no introspection endpoint",
             ));
         };
-        let endpoint = TokenEndpoint {
-            http: &state.http,
-            client: &state.resolved,
-            url: &url,
-            authentication: authentication.as_ref(),
-            hooks: &state.token_hooks(),
-        };
-        let bounds = Bounds {
-            timeout: state.http.timeout,
-            phase: Phase::Introspect,
-        };
+        let hooks = state.token_hooks();
+        let endpoint = state.endpoint(&url, authentication.as_ref(), &hooks);
+        let bounds = state.bounds(Phase::Introspect);
         let answer = endpoint.introspect(token, bounds).await?;
         let members = if answer.is_json() {
             serde_json::from_slice::<Map<String, Value>>(&answer.body).ok()
