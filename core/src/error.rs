@@ -328,13 +328,19 @@ impl StdError for Error {
 pub(crate) fn excerpt(text: &str) -> String {
     let mut cut: String = text
         .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if steers(c) { ' ' } else { c })
         .take(200)
         .collect();
     if text.chars().nth(200).is_some() {
         cut.push('…');
     }
     cut
+}
+
+/// Does it begin a line, or turn letters around where somebody reads a log?
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ pub(crate) fn log_out(session: Option<&Session>) -> Markup {
                 @if let Some(session) = session {
                     h1 { "Log out?" }
                     p { "You are signed in as " b { (name(session)) } ". The session ends here, in every process, and at the provider." }
-                    div.actions {
+                    div.actions.decide {
                         (button(session, "/logout", "logout", "Log out"))
                         form action="/" { button { "Stay signed in" } }
                     }

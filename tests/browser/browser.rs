@@ -14,6 +14,7 @@
 //! | `connect-{client}` | `/`, signed in, a client without a grant | leads to `/connect/{client}` |
 //! | `live-feed` | `/`, signed in | a list; `data-live="on"` while the stream is open; each entry has `data-kind` |
 //! | `logout` | `/`, signed in, and `/logout` | clicked until the provider asks |
+//! | `connections` | `/`, signed in | leads to the page of connected accounts |
 //! | `error` | an error's page | `data-error` is the code |
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(browser::a_tab_of_the_login_before_does_nothing_for_the_next),
         case!(browser::live_feed_tells_of_a_refresh_in_another_tab),
         case!(browser::call_the_api_and_connect_another_client),
+        case!(browser::accounts_are_connected_and_disconnected_on_their_page),
         case!(browser::expire_and_revoke),
         case!(browser::refused_consent_is_explained),
         case!(browser::everything_works_without_javascript),
@@ -138,6 +140,28 @@ async fn call_the_api_and_connect_another_client(world: Arc<World>) {
     window
         .row("op", "is still there", |row| row.state == "active")
         .await;
+}
+
+async fn accounts_are_connected_and_disconnected_on_their_page(world: Arc<World>) {
+    let window = Window::open(&world, true).await;
+    window.log_in("op", "alice").await;
+    window.click("connections").await;
+    let row = |client: &str, state: &str| {
+        format!("[data-test=connection][data-client={client}][data-state={state}]")
+    };
+    window.css(&row("op", "connected")).await;
+    let other = row("other", "not_connected");
+    window
+        .click_css(&format!("{other} [data-test=connect]"))
+        .await;
+    window.at_provider("alice").await;
+    let other = row("other", "connected");
+    window
+        .click_css(&format!("{other} [data-test=disconnect]"))
+        .await;
+    window.css(&row("other", "not_connected")).await;
+    window.css(&row("op", "connected")).await;
+    assert_eq!(window.violations().await, Vec::<String>::new());
 }
 
 async fn expire_and_revoke(world: Arc<World>) {

@@ -11,11 +11,11 @@ use reqwest::{Request, Response, redirect::Policy};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use serde_json::{Value, json};
 use tokenkeep::{
-    Client, Error, ErrorCode, Grant, Hook, MemoryStore, OAuth, Placement, Registration, Token,
-    TokenKey, Transport, as_owner,
+    Client, Credential, Error, ErrorCode, Grant, Hook, MemoryStore, OAuth, Placement, Registration,
+    SignatureMethod, SignatureType, Token, TokenKey, Transport, as_owner,
     middleware::{KeptToken, Whose, error_of},
 };
-use tokenkeep_testing::{Provider, Replies, Reply};
+use tokenkeep_testing::{OAuth1Provider, Provider, Replies, Reply};
 
 use crate::{
     login::origins::{FOREIGN, OWN, UNREADABLE},
@@ -304,6 +304,45 @@ async fn a_token_in_body_or_query_is_sent_only_where_redirects_are_followed_here
             !format!("{error:?} {error}").contains("access_token"),
             "{error:?}"
         );
+    }
+}
+
+/// A body goes along where reqwest follows a redirect, and with PLAINTEXT it holds the secrets of client and token.
+#[tokio::test]
+async fn a_signature_in_body_or_query_is_sent_only_where_redirects_are_followed_here() {
+    for place in [SignatureType::Body, SignatureType::Query] {
+        let api = OAuth1Provider::start().await.unwrap();
+        let elsewhere = OAuth1Provider::start().await.unwrap();
+        let registration = api
+            .registration(CLIENT)
+            .signature_method(SignatureMethod::Plaintext)
+            .signature_type(place)
+            .dangerously_allow_plaintext_in_query();
+        let registry = OAuth::builder()
+            .store(MemoryStore::new())
+            .register(registration);
+        let oauth = registry.build().unwrap();
+        let secret = Credential::OAuth1 {
+            secret: "secret-of-the-token".into(),
+        };
+        let token = Token::builder("the-token").credential(secret);
+        let key = TokenKey::new(CLIENT, "alice").unwrap();
+        oauth.adopt(key, token.build().unwrap()).await.unwrap();
+        let grant = alice(&oauth);
+        let to = elsewhere.url().to_string();
+        let album = format!("{}api/albums", api.url());
+        let post = |http: &ClientWithMiddleware| {
+            api.answer("/api/albums", 307, &[("location", &to)], "");
+            let form = "application/x-www-form-urlencoded";
+            http.post(&album).header("content-type", form).body("a=1")
+        };
+        let answer = post(&following(KeptToken::of(grant.clone()))).send().await;
+        refused(answer, ErrorCode::Unsupported);
+        assert!(api.requests().is_empty(), "{place:?}");
+        let answer = post(&followed_here(KeptToken::of(grant))).send().await;
+        refused(answer, ErrorCode::ForeignOrigin);
+        assert_eq!(api.requests().len(), 1);
+        assert!(elsewhere.requests().is_empty(), "{place:?}");
     }
 }
 

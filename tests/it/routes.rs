@@ -62,6 +62,9 @@ async fn routes_stand_under_their_prefix_and_the_application_names_the_owner(fra
     assert_eq!(answer["userinfo"], json!(null));
     assert_eq!(answer["refreshable"], true);
 
+    let called = programs.get(&app.at("/call")).await.unwrap();
+    assert_eq!(called.json()["sub"], "alice", "by the grant that is hers");
+
     // An error knows where to log in again.
     let grant = app.oauth.client("op").unwrap().owner("user-alice");
     grant.log_out().await.unwrap();

@@ -79,6 +79,14 @@ impl Flow {
         id_of(&self.state)
     }
 
+    /// Names it in the store, where logins of all clients stand side by side: a provider of OAuth 1.0a chooses its state, and
+    /// could choose that of another provider's.
+    pub(crate) fn kept_as(&self) -> String {
+        // A client's name has no control characters.
+        let name = format!("{}\0{}", self.client, self.state.expose());
+        id_of(&name.into())
+    }
+
     /// Was `openid` asked for?
     pub(crate) fn is_openid(&self) -> bool {
         self.scopes.iter().any(|scope| scope == "openid")

@@ -157,7 +157,7 @@ impl Login {
             .as_ref()
             .map(IdTokenClaims::subject)
             .or_else(|| self.userinfo.as_ref()?.subject())
-            .or_else(|| self.member("user_id"))
+            .or_else(|| self.member("user_id").filter(|id| is_subject(id)))
             // An empty one would be the same for everybody.
             .filter(|subject| !subject.is_empty())
     }
@@ -363,6 +363,11 @@ pub struct Returned {
     pub removal: Option<Cookie>,
     /// The login.
     pub login: Result<Login>,
+}
+
+/// Could it be a `sub` (OpenID Connect Core section 2)? It becomes a column of the store, and part of an owner.
+fn is_subject(id: &str) -> bool {
+    id.len() <= 255 && !id.chars().any(char::is_control)
 }
 
 /// The client was registered anew, for another protocol, while the login was under way.

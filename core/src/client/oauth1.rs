@@ -18,7 +18,7 @@ use super::{
 use crate::{
     Action, Error, ErrorCode, Phase, ProviderError, Result, Secret, Timestamp, Token,
     http::{self, Answer},
-    oauth1::{Credentials, FormAnswer, Key, Kind, OAuth1, OOB, Problem, Stamp, is_protocol},
+    oauth1::{Credentials, FormAnswer, Kind, OAuth1, OOB, Problem, Stamp, is_protocol},
     token::Credential,
 };
 
@@ -318,10 +318,7 @@ impl<'a> Legs<'a> {
 
     /// What may not come back in an error.
     fn sent(&self, ask: &Ask<'_>) -> Vec<Secret> {
-        let shared = match &self.oauth1.key {
-            Key::Shared(secret) => Some(secret.clone()),
-            _ => None,
-        };
+        let shared = self.oauth1.key.shared().cloned();
         let verifier = ask
             .further
             .iter()

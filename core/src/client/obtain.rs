@@ -193,11 +193,12 @@ impl GrantRequest {
         let mut form = std::mem::take(&mut self.form);
         form.append(&mut self.parameters);
         let started_at = oauth.clock().now();
-        let bounds = state.bounds(Phase::TokenRequest);
+        let mut bounds = state.bounds(Phase::TokenRequest);
         let signed = match &self.assertion {
             Some(assertion) => {
                 assertion.check()?;
-                Some(state.sign_assertion(assertion, &self.target).await?)
+                let signed = state.sign_assertion(assertion, &self.target, &mut bounds);
+                Some(signed.await?)
             }
             None => None,
         };

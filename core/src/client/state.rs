@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use url::Url;
 
 use super::{
-    AssertionAudience, Bounds, ClientAuthentication, Endpoint, Offer, Resolved, TokenEndpoint,
-    auth::is_by_certificate, negotiate,
+    AssertionAudience, AuthMethod, Bounds, ClientAuthentication, Endpoint, Offer, Resolved,
+    TokenEndpoint, auth::is_by_certificate, negotiate,
 };
 use crate::{
     Action, Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, ProviderMetadata, Result,
@@ -244,7 +244,12 @@ impl ClientState {
                 "introspection_endpoint",
             ),
         };
-        if by_hand || !is_by_certificate(authentication.as_ref()) {
+        if by_hand {
+            return Ok((url, authentication));
+        }
+        if !is_by_certificate(authentication.as_ref()) {
+            self.check_assertions_reach(url.as_ref(), authentication.name())
+                .await?;
             return Ok((url, authentication));
         }
         // Where certificates are asked for may be another host (RFC 8705 section 5).
@@ -252,6 +257,33 @@ impl ClientState {
         let alias =
             metadata.and_then(|metadata| metadata.value.mtls_endpoint_aliases.get(name).cloned());
         Ok((alias.or(url), authentication))
+    }
+
+    /// May this endpoint, which the metadata names, be shown an assertion? One that is for the token endpoint is good there,
+    /// whoever brings it: another server could have it sent to itself, and use it in the client's name.
+    async fn check_assertions_reach(&self, endpoint: Option<&Url>, method: &str) -> Result<()> {
+        let by_assertion = [AuthMethod::ClientSecretJwt, AuthMethod::PrivateKeyJwt];
+        let signs = by_assertion.iter().any(|known| known.as_str() == method);
+        let Some(endpoint) = endpoint.filter(|_| signs) else {
+            return Ok(());
+        };
+        let Some(token_endpoint) = self.token_endpoint().await? else {
+            return Ok(());
+        };
+        let is_alone = self.assertion_audience().await?.as_deref() != Some(token_endpoint.as_str());
+        if is_alone || endpoint.origin() == token_endpoint.origin() {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::InvalidMetadata,
+            Phase::Configure,
+            format!(
+                "client assertions are for the token endpoint, and the metadata names an endpoint at {}, which could use them \
+                 there: let them be for the issuer (client_assertion_audience), or name that endpoint in the registration",
+                endpoint.origin().ascii_serialization()
+            ),
+        )
+        .with_client(self.name()))
     }
 
     /// How the client authenticates at an endpoint. What the metadata does not say of the others is as at the token endpoint

@@ -243,7 +243,12 @@ impl TokenEndpoint<'_> {
         for (name, value) in registered {
             request.append(name, value);
         }
-        let scopes = target.scopes.join(" ");
+        let between = if self.client.comma_separated_scopes {
+            ","
+        } else {
+            " "
+        };
+        let scopes = target.scopes.join(between);
         let scope = (!scopes.is_empty()).then(|| ("scope".to_owned(), Secret::new(scopes)));
         let resources = target.resources.iter().map(|resource| {
             let value = Secret::new(resource.as_str());
@@ -255,6 +260,20 @@ impl TokenEndpoint<'_> {
         }
         for (name, value) in &all {
             request.append(name, value.expose());
+        }
+        // What they are is the caller's affair; but for what every error may name, they are given as secrets.
+        let named = [
+            "grant_type",
+            "requested_token_type",
+            "subject_token_type",
+            "actor_token_type",
+            "audience",
+        ];
+        for (name, _) in form
+            .iter()
+            .filter(|(name, _)| !named.contains(&name.as_str()))
+        {
+            request.conceal(name);
         }
         request.set("client_id", self.client.client_id.as_str());
         request

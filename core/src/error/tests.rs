@@ -47,3 +47,14 @@ fn an_excerpt_is_short_and_of_one_line() {
     assert_eq!(cut.chars().count(), 201);
     assert!(cut.starts_with("a b") && cut.ends_with('…'));
 }
+
+#[test]
+fn an_excerpt_begins_no_line_and_turns_no_letters_around() {
+    let steering = [
+        '\r', '\n', '\u{1b}', '\u{85}', '\u{2028}', '\u{202e}', '\u{2066}', '\u{feff}',
+    ];
+    for c in steering {
+        assert_eq!(excerpt(&format!("a{c}b")), "a b");
+    }
+    assert_eq!(excerpt("é 日本 👍"), "é 日本 👍");
+}

@@ -18,6 +18,7 @@ pub(crate) use self::rsa::tests as rsa_tests;
 pub use self::signing::SignatureMethod;
 pub(crate) use self::{
     answer::{FormAnswer, Kind, Problem},
+    base_string::encode,
     request::{Credentials, Stamp, is_protocol, without_protocol},
     rsa::RsaKey,
     signing::Key,

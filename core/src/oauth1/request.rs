@@ -227,15 +227,13 @@ impl OAuth1 {
 
 /// May its body hold protocol parameters (RFC 5849 section 3.5.2)? A form may, and what has no body but could have one.
 fn takes_form(request: &Request) -> bool {
+    let could = matches!(
+        *request.method(),
+        Method::POST | Method::PUT | Method::PATCH
+    );
     match Body::of(request) {
-        Ok(Body::Form(_)) => true,
-        Ok(Body::None) => {
-            let could = matches!(
-                *request.method(),
-                Method::POST | Method::PUT | Method::PATCH
-            );
-            could && !request.headers().contains_key(CONTENT_TYPE)
-        }
+        Ok(Body::Form(form)) => could || !form.is_empty(),
+        Ok(Body::None) => could && !request.headers().contains_key(CONTENT_TYPE),
         _ => false,
     }
 }

@@ -106,7 +106,18 @@ pub(crate) enum Key {
     Elsewhere(Arc<dyn Signer>),
 }
 
+/// How long a signature of RSA may be, in bytes: a key that stands elsewhere has 1,024 to 8,192 bits.
+const SIGNATURE: std::ops::RangeInclusive<usize> = 128..=1024;
+
 impl Key {
+    /// The client's secret, if it signs by that.
+    pub(crate) fn shared(&self) -> Option<&Secret> {
+        match self {
+            Self::Shared(secret) => Some(secret),
+            _ => None,
+        }
+    }
+
     /// The value of `oauth_signature`.
     pub(super) async fn sign(
         &self,
@@ -130,7 +141,17 @@ impl Key {
             }
             (Self::Rsa(key), SignatureMethod::RsaSha1) => key.sign_sha1(message)?,
             (Self::Rsa(key), _) => key.sign_sha256(message)?,
-            (Self::Elsewhere(signer), _) => signer.sign(message).await?,
+            (Self::Elsewhere(signer), _) => {
+                let signature = signer.sign(message).await?;
+                if !SIGNATURE.contains(&signature.len()) {
+                    return Err(Error::new(
+                        ErrorCode::InvalidConfiguration,
+                        Phase::Request,
+                        "what oauth1_signer(…) answers is no RSA signature: it is shorter than 128 bytes, or longer than 1,024",
+                    ));
+                }
+                signature
+            }
         };
         Ok(Secret::new(STANDARD.encode(signature)))
     }

@@ -50,9 +50,12 @@ struct Granted {
 impl Refresh<'_> {
     pub(super) async fn run(&self) -> Result<()> {
         let (client, shared) = (self.key.client(), &self.keeper.0);
-        shared
-            .breakers
-            .check(client, self.target, shared.clock.monotonic())?;
+        shared.breakers.check(
+            client,
+            self.target,
+            self.key.hash_value(),
+            shared.clock.monotonic(),
+        )?;
         let pass = shared
             .circuits
             .pass(client, shared.clock.monotonic())
@@ -242,7 +245,8 @@ impl Refresh<'_> {
             let counted = || measure::token_request(self.key.client(), failure, took);
             match asked {
                 Ok(answer) => {
-                    keeper.0.breakers.accepted(self.key.client(), self.target);
+                    let (client, grant) = (self.key.client(), self.key.hash_value());
+                    keeper.0.breakers.accepted(client, self.target, grant);
                     self.heard(pass, Sign::Up, None);
                     let asked_at = granted.now + started.saturating_sub(granted.at);
                     let done = self.commit(granted, payload, answer, asked_at).await;
@@ -395,7 +399,9 @@ impl Refresh<'_> {
                     })
                     .await?;
                 let (client, now) = (self.key.client(), keeper.0.clock.monotonic());
-                if keeper.0.breakers.refused(client, self.target, &error, now) {
+                let grant = self.key.hash_value();
+                let breakers = &keeper.0.breakers;
+                if breakers.refused(client, self.target, grant, &error, now) {
                     keeper.events().send(TokenUpdate::ProviderDegraded {
                         client: client.to_owned(),
                         code: error.code(),

@@ -150,6 +150,9 @@ impl Pass<'_> {
         };
         if all.len() >= MAX && !all.contains_key(self.client) {
             all.retain(|_, circuit| circuit.open.as_ref().is_some_and(|open| open.until > now));
+            if all.len() >= MAX {
+                return false;
+            }
         }
         let circuit = all.entry(self.client.to_owned()).or_default();
         if !circuit.failed.contains(&grant) && circuit.failed.len() < LIMIT {

@@ -33,6 +33,21 @@ fn flow_data_bound(client: &str, id: &str) -> Vec<u8> {
     format!("tokenkeep flow data\0{client}\0{id}").into_bytes()
 }
 
+/// Two logins of one name: neither may have the other's data.
+fn not_alone(flow: &Flow) -> Error {
+    let (code, what) = match flow.token_secret {
+        Some(_) => (
+            ErrorCode::ProviderError,
+            "the provider gave a request token that another login has already",
+        ),
+        None => (
+            ErrorCode::InvalidParameter,
+            "another login has this state already: leave state() out, and each has one of its own",
+        ),
+    };
+    Error::new(code, Phase::Authorize, what).with_client(&flow.client)
+}
+
 /// An initialised registry.
 pub(crate) struct Ready {
     pub(super) keeper: Keeper,
@@ -192,14 +207,15 @@ impl Ready {
             )
             .with_client(&flow.client));
         }
-        let id = flow.id();
+        let id = flow.kept_as();
         let sealed = self
             .ring()
             .seal(&flow_data_bound(&flow.client, &id), &plain)?;
         let ttl = flow.expires_at.since(flow.created_at) + Duration::from_secs(60);
-        self.keeper
-            .put_once(FLOW_DATA_SPACE, &id, &sealed, ttl)
-            .await?;
+        let kept = self.keeper.put_once(FLOW_DATA_SPACE, &id, &sealed, ttl);
+        if !kept.await? {
+            return Err(not_alone(&flow));
+        }
         flow.flow_data = serde_json::Value::Null;
         flow.data_in_store = true;
         Ok(Some(flow))
@@ -210,7 +226,7 @@ impl Ready {
         if !flow.data_in_store {
             return Ok(());
         }
-        let id = flow.id();
+        let id = flow.kept_as();
         let sealed = self.keeper.take(FLOW_DATA_SPACE, &id).await?;
         let bound = flow_data_bound(&flow.client, &id);
         flow.flow_data = sealed
@@ -229,7 +245,7 @@ impl Ready {
     /// Uses a login up: it cannot be read twice. In the whole fleet where the store can remember it, else in this process.
     pub(crate) async fn use_up_flow(&self, flow: &Flow) -> Result<()> {
         let life = flow.expires_at.since(self.clock().now()) + Duration::from_secs(60);
-        if self.first_time("login", &flow.id(), life).await? {
+        if self.first_time("login", &flow.kept_as(), life).await? {
             return Ok(());
         }
         Err(Error::new(

@@ -99,14 +99,14 @@ impl TokenSource for Clients {
         };
         let client = ask.key.client();
         let state = self.state(client).await.map_err(not_sent)?;
-        let bounds = Bounds {
+        let mut bounds = Bounds {
             timeout: ask.timeout,
             phase: Phase::Refresh,
         };
         let assertion = match &state.resolved.jwt_bearer {
             Some(assertion) if ask.refresh_token.is_none() => Some(
                 state
-                    .sign_assertion(assertion, ask.target)
+                    .sign_assertion(assertion, ask.target, &mut bounds)
                     .await
                     .map_err(not_sent)?,
             ),

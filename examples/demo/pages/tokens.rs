@@ -29,9 +29,10 @@ pub(crate) fn signed_in(session: &Session, rows: &[Row], clients: &[String]) -> 
                 @if rows.is_empty() { p { "None yet." } }
                 div.cards { @for row in rows { (card(session, row)) } }
             }
-            @if !unconnected.is_empty() {
-                section {
-                    h2 { "Connect another account" }
+            section {
+                h2 { "Accounts" }
+                p.quiet { "Connected, to be connected again, and not connected: " a href="/connections" data-test="connections" { "all of them on one page" } "." }
+                @if !unconnected.is_empty() {
                     ul.buttons {
                         @for client in unconnected {
                             li { (log_in("connect", client, &format!("Connect {client}"), false)) }

@@ -103,7 +103,11 @@ fn routes(config: &mut web::ServiceConfig, app: &App) {
         .service(get!("/healthz", health))
         .service(get!("/demo.css", async || app::style()))
         .service(get!("/live.js", async || app::script()))
-        .service(tokenkeep::actix::routes(&app.oauth).log_out_page(log_out))
+        .service(
+            tokenkeep::actix::routes(&app.oauth)
+                .log_out_page(log_out)
+                .connections(|_, _| true),
+        )
         .default_service(web::to(async || Answer::no_such(StatusCode::NOT_FOUND)));
 }
 

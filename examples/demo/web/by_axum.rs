@@ -77,7 +77,11 @@ fn router(app: App) -> Router {
         .route("/healthz", get(health))
         .route("/demo.css", get(async || app::style()))
         .route("/live.js", get(async || app::script()))
-        .merge(tokenkeep::axum::routes(&app.oauth).log_out_page(log_out))
+        .merge(
+            tokenkeep::axum::routes(&app.oauth)
+                .log_out_page(log_out)
+                .connections(|_, _| true),
+        )
         .fallback(async || Answer::no_such(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || Answer::no_such(StatusCode::METHOD_NOT_ALLOWED))
         .layer(middleware::from_fn(dress))

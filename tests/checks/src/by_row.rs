@@ -13,8 +13,8 @@ use crate::{
 
 const PAGES: [&str; 3] = ["authlib.md", "authlib-openid.md", "authlib-weak-points.md"];
 
-/// In place of a test: it is not named yet; or what neither side has cannot be tested.
-const WITHOUT: [&str; 2] = ["not shown yet", "nothing to test"];
+/// In place of a test: what neither side has cannot be tested.
+const ABSENT: &str = "nothing to test";
 
 /// A row of the tables.
 pub(crate) struct Row {
@@ -55,7 +55,7 @@ fn read(line: &str) -> std::result::Result<Option<Row>, String> {
         tests: Vec::new(),
         checks: Vec::new(),
     };
-    if !WITHOUT.iter().any(|without| tests.starts_with(without)) {
+    if !tests.starts_with(ABSENT) {
         let link = |text: &str| {
             let inner = text
                 .strip_prefix('[')
@@ -92,6 +92,9 @@ fn package(file: &str) -> &'static [&'static str] {
     match file {
         file if file.starts_with("core/") => &["-p", "tokenkeep-core", "--lib", "--"],
         file if file.starts_with("hooks/axum/") => &["-p", "tokenkeep-axum", "--lib", "--"],
+        file if file.starts_with("hooks/providers/") => {
+            &["-p", "tokenkeep-providers", "--test", "presets", "--"]
+        }
         file if file.starts_with("tests/kit/") => &["-p", "tokenkeep-testing", "--"],
         _ => &["-p", "tokenkeep-it", "--test", "it", "--"],
     }
@@ -108,6 +111,14 @@ pub(crate) fn take_out(begins: &str, quick: bool) -> Result<bool> {
                 .any(|row| row.checks.iter().any(|name| name == check.name))
         })
         .collect();
+    let whole = failing(&copy, &rows.iter().collect::<Vec<_>>())?;
+    if !whole.is_empty() {
+        println!(
+            "fail with all checks in their places, mend that first: {}",
+            whole.join(", ")
+        );
+        return Ok(false);
+    }
     for (number, check) in named.iter().enumerate() {
         let of_check: Vec<&Row> = rows
             .iter()
@@ -155,7 +166,8 @@ fn failing(copy: &Copy, rows: &[&Row]) -> Result<Vec<String>> {
         if tests.is_empty() {
             continue;
         }
-        match copy.run(&[arguments, &tests].concat())? {
+        // Those that are ignored need a server, or oauthlib: `tests/run` brings both.
+        match copy.run(&[arguments, &["--include-ignored"], &tests].concat())? {
             Ran::Passed => {}
             Ran::Failed(names) => {
                 let last = |name: String| name.rsplit("::").next().map(str::to_owned);

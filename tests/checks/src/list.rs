@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{features, tables, weak_points};
+use crate::{features, grants, tables, weak_points};
 
 /// A check in the source.
 #[derive(Clone, Copy)]
@@ -137,7 +137,8 @@ pub(crate) fn checks() -> impl Iterator<Item = Check> {
     let groups = tables::GROUPS
         .iter()
         .chain(weak_points::GROUPS)
-        .chain(features::GROUPS);
+        .chain(features::GROUPS)
+        .chain(grants::GROUPS);
     groups.flat_map(|group| {
         group.checks.iter().map(|&(name, text, instead)| Check {
             name,

@@ -8,6 +8,7 @@
 
 mod by_row;
 mod features;
+mod grants;
 mod list;
 #[cfg(test)]
 mod page;

@@ -55,6 +55,12 @@ pub(crate) const GROUPS: &[Group] = &[
     OAUTH1_REQUEST,
     OAUTH1_CALLS,
     OAUTH1_RSA,
+    SAME_TOKEN,
+    SAME_NAME,
+    SIGNER,
+    REACH,
+    ECHO,
+    BREAKER,
 ];
 
 /// The ID token: OpenID Connect Core section 3.1.3.7 and RFC 8725.
@@ -1155,8 +1161,13 @@ const CALLS: Group = Group {
         ),
         (
             "a token in body or query, by a client that follows redirects",
-            "if placement != Placement::Header && self.transport.follows_redirects() {",
+            "if !self.in_header(material, placement) && self.transport.follows_redirects() {",
             "if false {",
+        ),
+        (
+            "a signature in body or query, by a client that follows redirects",
+            "oauth1.signature_type == SignatureType::Header",
+            "oauth1.signature_type != SignatureType::Header || placement == Placement::Header",
         ),
         (
             "a refresh for each stream that an API refuses",
@@ -1458,11 +1469,18 @@ const OAUTH1_REQUEST: Group = Group {
 const OAUTH1_CALLS: Group = Group {
     file: "core/src/client/api/signed.rs",
     part: Part::OAuth1,
-    checks: &[(
-        "a request that is sent again though it may have been processed",
-        "again.filter(|request| request.method().is_idempotent());",
-        "again.filter(|_| true);",
-    )],
+    checks: &[
+        (
+            "a request that is sent again though it may have been processed",
+            "again.filter(|request| request.method().is_idempotent());",
+            "again.filter(|_| true);",
+        ),
+        (
+            "the client's secret, where an API repeats it",
+            "sent.extend(client.and_then(|client| client.key.shared()).cloned());",
+            "sent.extend(client.and_then(|client| client.key.shared().filter(|_| false)).cloned());",
+        ),
+    ],
 };
 
 /// RSA signatures with SHA-1.
@@ -1473,5 +1491,78 @@ const OAUTH1_RSA: Group = Group {
         "a faulty signature",
         "        .verify(message, &signature)\n        .map_err(|_| cannot_sign())?;",
         "        .verify(message, &signature)\n        .ok();",
+    )],
+};
+
+/// What waits in the store for a login, by the provider's name for it.
+const SAME_TOKEN: Group = Group {
+    file: "core/src/registry/ready.rs",
+    part: Part::OAuth1,
+    checks: &[(
+        "the data of another login with the same request token",
+        "        if !kept.await? {",
+        "        if !kept.await? && flow.token_secret.is_none() {",
+    )],
+};
+
+/// The same name at another provider.
+const SAME_NAME: Group = Group {
+    file: "core/src/client/flow.rs",
+    part: Part::OAuth1,
+    checks: &[(
+        "the request token of another provider's login",
+        "format!(\"{}\\0{}\", self.client, self.state.expose());",
+        "self.state.expose().to_owned();",
+    )],
+};
+
+/// Keys that stand elsewhere.
+const SIGNER: Group = Group {
+    file: "core/src/client/obtain/jwt_bearer.rs",
+    part: Part::Grants,
+    checks: &[(
+        "a signer that never answers",
+        "() = clock.sleep(bounds.timeout) => Err(Error::new(",
+        "() = std::future::pending() => Err(Error::new(",
+    )],
+};
+
+/// Where assertions go.
+const REACH: Group = Group {
+    file: "core/src/client/state.rs",
+    part: Part::Grants,
+    checks: &[(
+        "an assertion that somebody else could use",
+        "if is_alone || endpoint.origin() == token_endpoint.origin() {",
+        "if is_alone || endpoint.has_host() {",
+    )],
+};
+
+/// What errors repeat.
+const ECHO: Group = Group {
+    file: "core/src/client/token_endpoint/verdict.rs",
+    part: Part::Client,
+    checks: &[
+        (
+            "a secret as it stands in a form",
+            "        forms.push(form.into());\n",
+            "        drop(form);\n",
+        ),
+        (
+            "the beginning of another secret",
+            "    forms.sort_by_key(|form| Reverse(form.expose().len()));\n",
+            "    forms.sort_by_key(|form| Reverse(Reverse(form.expose().len())));\n",
+        ),
+    ],
+};
+
+/// Whom a refusal is about.
+const BREAKER: Group = Group {
+    file: "core/src/refresh/breaker.rs",
+    part: Part::Only(&["-p", "tokenkeep-core", "--lib", "refresh::breaker"]),
+    checks: &[(
+        "a refusal of one grant, which is no business of the others",
+        "    said == Some(\"invalid_client\")\n",
+        "    said.is_some()\n",
     )],
 };

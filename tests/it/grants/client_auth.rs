@@ -10,7 +10,8 @@ use std::{
 
 use tokenkeep::{
     Action, AssertionAudience, AuthMethod, ClientAuthentication, Error, ErrorCode, MemoryStore,
-    OAuth, Registration, Settings, Signer, SigningAlgorithm, SigningKey, TokenRequest,
+    OAuth, Registration, Settings, Signer, SigningAlgorithm, SigningKey, Token, TokenKey,
+    TokenRequest,
 };
 use tokenkeep_testing::{
     AuthMethod as At, ClientKey, Provider, ProviderBuilder, Replies, Reply, TestClient,
@@ -200,6 +201,82 @@ async fn the_audience_can_be_the_token_endpoint() {
         .signing_key(signing_key("EdDSA", &key))
         .client_assertion_audience(AssertionAudience::TokenEndpoint);
     goes_everywhere(&world, &oauth(&world, registration)).await;
+}
+
+/// Metadata names two servers: the one whom the assertion is for, and one that would use it there.
+#[tokio::test]
+async fn no_assertion_for_the_token_endpoint_goes_to_another_server_that_metadata_names() {
+    const ELSEWHERE: &str = "https://evil.example/endpoint";
+    let metadata = serde_json::json!({
+        "issuer": "https://op.example",
+        "authorization_endpoint": "https://op.example/authorize",
+        "token_endpoint": "https://honest.example/token",
+        "revocation_endpoint": ELSEWHERE,
+        "introspection_endpoint": ELSEWHERE,
+        "device_authorization_endpoint": ELSEWHERE,
+        "jwks_uri": "https://op.example/keys",
+        "response_types_supported": ["code"],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+    });
+    let key = ClientKey::generate("EdDSA");
+    let run = async |change: fn(Registration) -> Registration| {
+        let replies = Replies::new()
+            .on(
+                "GET",
+                "/.well-known/openid-configuration",
+                Reply::json(metadata.clone()),
+            )
+            .on(
+                "POST",
+                "/endpoint",
+                Reply::json(serde_json::json!({"active": true})),
+            );
+        let registration = Registration::openid(CLIENT, "https://op.example")
+            .client_id(APP)
+            .signing_key(signing_key("EdDSA", &key));
+        let oauth = OAuth::builder()
+            .store(MemoryStore::new())
+            .register(change(registration))
+            .transport(replies.clone())
+            .build()
+            .unwrap();
+        let token = Token::builder("the-token").build().unwrap();
+        let owner = TokenKey::new(CLIENT, "alice").unwrap();
+        oauth.adopt(owner, token).await.unwrap();
+        let asked = crate::world::alice(&oauth).introspect().await.map(drop);
+        let device = oauth.client(CLIENT).unwrap().device_login().await.map(drop);
+        let shown = replies.requests().into_iter();
+        let shown = shown.filter(|sent| sent.url.as_str() == ELSEWHERE).count();
+        (asked, device, shown)
+    };
+    let at_token = |registration: Registration| {
+        registration.client_assertion_audience(AssertionAudience::TokenEndpoint)
+    };
+    let (asked, device, shown) = run(at_token).await;
+    for refusal in [
+        refused(asked, ErrorCode::InvalidMetadata),
+        refused(device, ErrorCode::InvalidMetadata),
+    ] {
+        assert!(
+            refusal.message().contains("https://evil.example"),
+            "{refusal}"
+        );
+        assert_eq!(refusal.client(), Some(CLIENT));
+    }
+    assert_eq!(shown, 0);
+    // For the issuer it is good nowhere else; and who names an endpoint means it.
+    let (asked, _, shown) = run(|registration| registration).await;
+    asked.unwrap();
+    assert_eq!(shown, 2);
+    let (asked, _, shown) = run(|registration| {
+        let at_token = AssertionAudience::TokenEndpoint;
+        registration
+            .client_assertion_audience(at_token)
+            .introspection_url(ELSEWHERE)
+    })
+    .await;
+    asked.unwrap();
+    assert_eq!(shown, 1);
 }
 
 /// A method that tokenkeep does not bring along.

@@ -340,3 +340,59 @@ async fn any_grant_is_asked_for_by_its_name_and_parameters() {
     );
     assert_eq!(replies.requests().len(), asked, "nothing was sent");
 }
+
+/// What stands in a request and in no specification may be a secret all the same.
+#[tokio::test]
+async fn no_error_repeats_who_asked_or_what_only_the_application_knows() {
+    let said = |error: &str, description: &str| {
+        let body = serde_json::json!({"error": error, "error_description": description});
+        Reply::json(body).with_status(400)
+    };
+    let replies = Replies::new()
+        .on(
+            "POST",
+            "https://op.example/token",
+            said("invalid_grant", "no user alice@example.com"),
+        )
+        .on(
+            "POST",
+            "https://op.example/token",
+            said("wrong_pin", "the pin 4711 of cat+food is wrong"),
+        )
+        .on(
+            "POST",
+            "https://op.example/token",
+            said("invalid_grant", "grant"),
+        );
+    let oauth = OAuth::builder()
+        .store(MemoryStore::new())
+        .register(
+            Registration::oauth2(CLIENT, "https://op.example/a", "https://op.example/token")
+                .client_id("app"),
+        )
+        .transport(replies.clone())
+        .build()
+        .unwrap();
+    let client = oauth.client(CLIENT).unwrap();
+    let shown = |error: &tokenkeep::Error| {
+        let said = error.provider().unwrap();
+        (
+            said.error.clone().unwrap(),
+            said.description.clone().unwrap(),
+        )
+    };
+    let login = client.legacy_password_login("alice@example.com", "x");
+    let error = refused(login.await, ErrorCode::ProviderError);
+    assert_eq!(shown(&error).1, "no user [secret]");
+    let magic = client
+        .extension_grant("urn:example:magic")
+        .parameter("pin", "4711")
+        .parameter("spell", "cat food");
+    let error = refused(magic.await, ErrorCode::ProviderError);
+    assert_eq!(shown(&error).1, "the pin [secret] of [secret] is wrong");
+    // A name of the protocol's is no echo.
+    let login = client.legacy_password_login("alice", "grant");
+    let error = refused(login.await, ErrorCode::ProviderError);
+    assert_eq!(shown(&error), ("invalid_grant".into(), "[secret]".into()));
+    assert!(!format!("{error:?}").contains("[secret]_"), "{error:?}");
+}

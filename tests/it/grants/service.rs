@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tokenkeep::{Action, ErrorCode, JwtBearer, OAuth, Registration, SigningAlgorithm, SigningKey};
+use tokenkeep::{
+    Action, Error, ErrorCode, JwtBearer, OAuth, Registration, Signer, SigningAlgorithm, SigningKey,
+};
 use tokenkeep_testing::{ClientKey, Endpoint, Fault, Provider};
 
 use crate::{
@@ -261,4 +263,53 @@ async fn a_single_assertion_is_exchanged_and_what_comes_is_kept_when_the_applica
     let echoed = client.assertion_grant(signed_there.as_str()).await;
     let error = refused(echoed, ErrorCode::ProviderError);
     assert!(!format!("{error:?} {error}").contains(&signed_there));
+}
+
+/// A key management service that does not answer.
+#[derive(Debug)]
+struct Hangs;
+
+#[async_trait::async_trait]
+impl Signer for Hangs {
+    fn algorithm(&self) -> &str {
+        "RS256"
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        None
+    }
+
+    async fn sign(&self, _: &[u8]) -> tokenkeep::Result<Vec<u8>> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_signer_that_never_answers_is_given_up() {
+    let world = world(&key()).await;
+    let oauth = oauth(&world, registration(&world.provider, JwtBearer::new(Hangs)));
+    let client = oauth.client(CLIENT).unwrap();
+    let given_up = async |asked: std::pin::Pin<Box<dyn Future<Output = Error> + Send>>| {
+        let asked = tokio::spawn(asked);
+        soon(async {
+            while !asked.is_finished() {
+                world.advance(Duration::from_secs(11));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        asked.await.unwrap()
+    };
+    let request = client.jwt_bearer(JwtBearer::new(Hangs));
+    let error = given_up(Box::pin(async { request.await.unwrap_err() })).await;
+    assert_eq!(
+        (error.code(), error.client()),
+        (ErrorCode::RequestFailed, Some(CLIENT))
+    );
+    assert!(error.message().contains("signer"), "{error}");
+    // The application's own token as well: whoever asks later would wait for ever behind it.
+    let app = client.app();
+    let error = given_up(Box::pin(async move { app.token().await.unwrap_err() })).await;
+    assert!(matches!(error.action(), Action::Retry { .. }), "{error:?}");
+    assert_eq!(world.provider.token_requests(GRANT), 0);
 }

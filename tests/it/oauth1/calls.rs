@@ -279,6 +279,41 @@ async fn a_refusal_says_what_is_wrong_in_header_or_body_and_repeats_no_secret() 
     refused(photos.alice().get("me").await, ErrorCode::TokenRejected);
 }
 
+/// With PLAINTEXT an API sees the secrets of client and token, and may repeat them however they were written.
+#[tokio::test]
+async fn no_error_repeats_what_plaintext_sends() {
+    let photos = Photos::with(|registration| {
+        let plaintext = registration.signature_method(SignatureMethod::Plaintext);
+        plaintext.client_secret("open sesame")
+    })
+    .await;
+    let row = Token::builder("tok").credential(Credential::OAuth1 {
+        secret: "shut/it".into(),
+    });
+    let key = TokenKey::new(PHOTOS, "alice").unwrap();
+    photos.oauth.adopt(key, row.build().unwrap()).await.unwrap();
+    photos.provider.answer("/api/me", 200, &[], "");
+    photos.alice().get("me").await.unwrap();
+    let authorization = to_api(&photos)[0].authorization.clone();
+    let signature = "oauth_signature=\"open%2520sesame%26shut%252Fit\"";
+    assert!(authorization.contains(signature), "{authorization}");
+    for echo in [
+        "open sesame and shut/it",
+        "open%20sesame&shut%2Fit",
+        signature,
+    ] {
+        let advice = url::form_urlencoded::byte_serialize(echo.as_bytes()).collect::<String>();
+        let body = format!("oauth_problem=signature_invalid&oauth_problem_advice=wrong:+{advice}");
+        photos.provider.answer("/api/me", 401, &[], &body);
+        let error = refused(photos.alice().get("me").await, ErrorCode::TokenRejected);
+        let shown = format!("{error} {error:#?}");
+        assert!(shown.contains("wrong: "), "{shown}");
+        for part in ["sesame", "shut"] {
+            assert!(!shown.contains(part), "{shown}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_token_is_never_refreshed_and_the_refusal_says_what_to_do() {
     let photos = Photos::new().await;

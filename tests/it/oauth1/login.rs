@@ -333,3 +333,66 @@ async fn a_login_does_not_change_its_protocol_on_the_way() {
             .all(|sent| sent.path != "/token")
     );
 }
+
+/// The provider chooses the request token, by which a login is found: also one that it has given before.
+#[tokio::test]
+async fn a_request_token_that_comes_twice_shows_nobody_the_data_of_another_s_login() {
+    let photos = Photos::new().await;
+    let twice = "oauth_token=same&oauth_token_secret=s&oauth_callback_confirmed=true";
+    let start = async |client: &str, plan: &str| {
+        photos.provider.answer("/initiate", 200, &[], twice);
+        let client = photos.oauth.client(client).unwrap();
+        let login = client.authorize_redirect(CALLBACK);
+        login
+            .flow_data(serde_json::json!({ "plan": plan.repeat(5000) }))
+            .await
+    };
+    let finish = async |client: &str, redirect: &tokenkeep::Redirect| {
+        let granted = "oauth_token=granted&oauth_token_secret=s";
+        photos.provider.answer("/token", 200, &[], granted);
+        let client = photos.oauth.client(client).unwrap();
+        come_back(
+            &client,
+            "oauth_token=same&oauth_verifier=v",
+            &redirect.cookies,
+        )
+        .await
+    };
+    let alice = start(PHOTOS, "a").await.unwrap();
+    let error = refused(start(PHOTOS, "b").await, ErrorCode::ProviderError);
+    assert_eq!(
+        (error.phase(), error.client()),
+        (Phase::Authorize, Some(PHOTOS))
+    );
+    // Another provider's logins are others, whatever it calls them.
+    photos
+        .oauth
+        .register(photos.provider.registration("other"))
+        .unwrap();
+    let other = start("other", "c").await.unwrap();
+    let login = finish("other", &other).await.unwrap();
+    assert_eq!(login.flow_data["plan"], "c".repeat(5000));
+    let login = finish(PHOTOS, &alice).await.unwrap();
+    assert_eq!(login.flow_data["plan"], "a".repeat(5000));
+    refused(finish(PHOTOS, &alice).await, ErrorCode::StateMismatch);
+}
+
+/// A subject is a column of the store and a part of the owner.
+#[tokio::test]
+async fn a_user_id_that_no_user_has_names_nobody() {
+    for (id, subject) in [
+        ("7", Some("7")),
+        ("", None),
+        ("a%00b", None),
+        (&"x".repeat(256), None),
+    ] {
+        let photos = Photos::new().await;
+        let body = format!("oauth_token=t&oauth_token_secret=s&user_id={id}");
+        photos.provider.answer("/token", 200, &[], &body);
+        let login = photos.login().await.unwrap();
+        assert_eq!(login.subject(), subject);
+        if subject.is_none() {
+            refused(login.default_owner(), ErrorCode::OwnerUnknown);
+        }
+    }
+}

@@ -155,3 +155,38 @@ async fn another_client_is_another_matter_and_a_new_registration_a_new_start() {
     oauth.replace(world.registration()).unwrap();
     grants[5].refresh().await.unwrap();
 }
+
+/// A provider that wants to see one user again, or whose tenant blocks the application, says so of one grant.
+#[tokio::test]
+async fn a_refusal_of_one_user_keeps_no_other_waiting_until_five_were_refused() {
+    let world = World::new().await;
+    let oauth = world.oauth();
+    let grants = grants(&world, &oauth).await;
+    let refusal = Fault::Answer {
+        status: 400,
+        content_type: "application/json".into(),
+        body: r#"{"error":"interaction_required"}"#.into(),
+    };
+    let on = || world.provider.faults().on(Endpoint::Token, refusal.clone());
+    let rule = on();
+    refused(grants[0].refresh().await, ErrorCode::ProviderError);
+    rule.off();
+    for grant in &grants[1..] {
+        grant.refresh().await.unwrap();
+    }
+    // The one that was refused waits.
+    let asked = world.refreshes();
+    refused(grants[0].refresh().await, ErrorCode::ProviderError);
+    assert_eq!(world.refreshes(), asked);
+    world.advance(Duration::from_secs(6));
+    grants[0].refresh().await.unwrap();
+
+    let rule = on();
+    for grant in &grants[..5] {
+        refused(grant.refresh().await, ErrorCode::ProviderError);
+    }
+    rule.off();
+    let asked = world.refreshes();
+    refused(grants[5].refresh().await, ErrorCode::ProviderError);
+    assert_eq!(world.refreshes(), asked);
+}

@@ -10,7 +10,7 @@ use reqwest::{
 
 use super::{Bearer, challenge::Challenge, place::Material, url};
 use crate::{
-    Action, Error, ErrorCode, Owner, Phase, ProviderError, Result, Transport,
+    Action, Error, ErrorCode, Owner, Phase, ProviderError, Result, SignatureType, Transport,
     client::{Client, ClientState, Grant, Placement},
     oauth1::without_protocol,
     refresh::Need,
@@ -187,6 +187,17 @@ impl Call<'_> {
         }
     }
 
+    /// Does nothing of the token stand in body or query, whose way nobody below looks after?
+    fn in_header(&self, material: &Material, placement: Placement) -> bool {
+        match (&material.credential, &self.state.resolved.oauth1) {
+            // A signature fits one request alone, but PLAINTEXT is the secrets themselves.
+            (Credential::OAuth1 { .. }, Some(oauth1)) => {
+                oauth1.signature_type == SignatureType::Header
+            }
+            _ => placement == Placement::Header,
+        }
+    }
+
     fn signs_alone(&self, grant: &Grant) -> Result<bool> {
         Ok(self.state.resolved.oauth1.is_some() && *grant.key()?.owner() == Owner::App)
     }
@@ -227,7 +238,7 @@ impl Call<'_> {
                 true => Placement::Header,
                 false => self.state.resolved.placement,
             };
-            if placement != Placement::Header && self.transport.follows_redirects() {
+            if !self.in_header(material, placement) && self.transport.follows_redirects() {
                 return Err(Error::new(
                     ErrorCode::Unsupported,
                     self.phase,

@@ -81,6 +81,9 @@ impl Call<'_> {
     async fn rejected(&self, response: Response, problem: Problem, material: &Material) -> Error {
         let status = response.status().as_u16();
         let mut sent: Vec<Secret> = material.plain.iter().cloned().collect();
+        // PLAINTEXT sends it along.
+        let client = self.state.resolved.oauth1.as_ref();
+        sent.extend(client.and_then(|client| client.key.shared()).cloned());
         if let Credential::OAuth1 { secret } = &material.credential {
             sent.extend(Some(secret.clone()).filter(|secret| !secret.expose().is_empty()));
         }

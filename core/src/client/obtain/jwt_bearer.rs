@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     Clock, Error, ErrorCode, Phase, Result, Secret, Signer, Target,
     client::{
-        ClientState,
+        Bounds, ClientState,
         auth::{is_own_claim, sign},
         check_signer,
     },
@@ -199,12 +199,33 @@ impl Assertion {
 }
 
 impl ClientState {
-    /// Signs an assertion for this client's provider.
+    /// Signs an assertion for this client's provider, and takes the time from the request's: the key may stand elsewhere.
+    ///
+    /// # Errors
+    /// `request_failed` if the signer takes longer than that; and what the signer answers.
     pub(crate) async fn sign_assertion(
         &self,
         assertion: &JwtBearer,
         target: &Target,
+        bounds: &mut Bounds,
     ) -> Result<Assertion> {
+        let clock = self.http.clock.as_ref();
+        let start = clock.monotonic();
+        let signed = tokio::select! {
+            signed = self.signed(assertion, target) => signed,
+            () = clock.sleep(bounds.timeout) => Err(Error::new(
+                ErrorCode::RequestFailed,
+                bounds.phase,
+                "the signer of the assertion took too long",
+            )
+            .with_client(self.name())),
+        };
+        let spent = clock.monotonic().saturating_sub(start);
+        bounds.timeout = bounds.timeout.saturating_sub(spent);
+        signed
+    }
+
+    async fn signed(&self, assertion: &JwtBearer, target: &Target) -> Result<Assertion> {
         let audience = match &assertion.audience {
             Some(audience) => Some(audience.clone()),
             None => self.assertion_audience().await?,

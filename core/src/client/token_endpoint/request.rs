@@ -19,6 +19,8 @@ pub struct TokenRequest {
     url: Url,
     phase: Phase,
     parameters: Vec<(String, Secret)>,
+    /// Names of parameters that are secrets of the application's own.
+    concealed: Vec<String>,
     headers: HeaderMap,
     method: Method,
     is_json: bool,
@@ -33,6 +35,7 @@ impl TokenRequest {
             url,
             phase,
             parameters: Vec::new(),
+            concealed: Vec::new(),
             headers,
             method: Method::POST,
             is_json: false,
@@ -128,6 +131,11 @@ impl TokenRequest {
         &mut self.headers
     }
 
+    /// Keeps the values of a parameter out of errors, though no specification calls it a secret.
+    pub(super) fn conceal(&mut self, name: &str) {
+        self.concealed.push(name.to_owned());
+    }
+
     /// The values that may not come back in an error.
     pub(super) fn secrets(&self) -> Vec<Secret> {
         const SECRET: &[&str] = &[
@@ -139,16 +147,23 @@ impl TokenRequest {
             "client_secret",
             "client_assertion",
             "assertion",
+            "username",
             "password",
             "device_code",
             "subject_token",
             "actor_token",
         ];
-        self.parameters
-            .iter()
-            .filter(|(name, value)| SECRET.contains(&name.as_str()) && !value.expose().is_empty())
-            .map(|(_, value)| value.clone())
-            .collect()
+        /// Of the others, what is shorter may be a part of any word.
+        const SHORTEST: usize = 4;
+        let is_secret = |(name, value): &&(String, Secret)| {
+            let length = value.expose().len();
+            match SECRET.contains(&name.as_str()) {
+                true => length > 0,
+                false => length >= SHORTEST && self.concealed.contains(name),
+            }
+        };
+        let secrets = self.parameters.iter().filter(is_secret);
+        secrets.map(|(_, value)| value.clone()).collect()
     }
 
     pub(in crate::client) fn into_request(self) -> Request {

@@ -433,6 +433,28 @@ fn a_request_can_be_spawned() {
     send(&endpoint.revoke(&secret, "access_token", bounds(Phase::Revoke)));
 }
 
+#[test]
+fn what_was_sent_is_cut_out_however_it_is_written_the_longest_first() {
+    let sent = [
+        "open sesame".into(),
+        "ab".into(),
+        "abcd".into(),
+        "ü/".into(),
+        "".into(),
+    ];
+    for (text, shown) in [
+        ("open sesame", "[secret]"),
+        ("pass=open+sesame.", "pass=[secret]."),
+        ("open%20sesame", "[secret]"),
+        ("x=open%2520sesame", "x=[secret]"),
+        ("abcd", "[secret]"),
+        ("%C3%BC%2F", "[secret]"),
+        ("nothing of it", "nothing of it"),
+    ] {
+        assert_eq!(scrub(text, &sent), shown);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_answer_breaks_the_reader(status in 200u16..600, text in ".{0,300}", structured in "[{}\\[\\]\":,a-z_0-9 ]{0,100}") {

@@ -1,15 +1,17 @@
 //! What a failed token request means, and the error that says so without a secret in it.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use reqwest::StatusCode;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use super::reading;
 use crate::{
     Action, Error, ErrorCode, Phase, ProviderError, Secret,
     error::excerpt,
     http::Answer,
+    oauth1::encode,
     token::{TokenFailure, Verdict},
 };
 
@@ -60,7 +62,10 @@ impl Refusal<'_> {
         let clean = |text: Option<String>| text.map(|text| scrub(&text, self.sent));
         let provider = ProviderError {
             status: self.status.map(|status| status.as_u16()),
-            error: clean(self.said.error),
+            error: self.said.error.map(|name| match is_known(&name) {
+                true => name,
+                false => scrub(&name, self.sent),
+            }),
             description: clean(self.said.description),
             uri: clean(self.said.uri),
             ..ProviderError::default()
@@ -86,6 +91,27 @@ impl Refusal<'_> {
                 .with_client(client),
         }
     }
+}
+
+/// A name that means something as it is, also where a user's password is a part of it: nobody learns that from it.
+fn is_known(error: &str) -> bool {
+    const KNOWN: [&str; 14] = [
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "unsupported_token_type",
+        "invalid_scope",
+        "invalid_target",
+        "authorization_pending",
+        "slow_down",
+        "expired_token",
+        "access_denied",
+        "server_error",
+        "temporarily_unavailable",
+    ];
+    KNOWN.contains(&error)
 }
 
 /// What an answer means that is no token: by its `error` first, then by its status.
@@ -194,7 +220,7 @@ fn without_tags(page: &str) -> String {
 /// A bounded excerpt of a foreign text: what was sent is cut out, and every word that could be a token.
 pub(crate) fn scrub(text: &str, sent: &[Secret]) -> String {
     let mut text = text.to_owned();
-    for secret in sent {
+    for secret in written(sent) {
         text = text.replace(secret.expose(), "[secret]");
     }
     let is_token_char = |c: char| c.is_ascii_alphanumeric() || "-._~+/=%".contains(c);
@@ -215,6 +241,24 @@ pub(crate) fn scrub(text: &str, sent: &[Secret]) -> String {
         rest = &tail[separator..];
     }
     excerpt(&clean)
+}
+
+/// Secrets as a request holds them: as they are, in a form, in a header of OAuth 1.0a; PLAINTEXT encodes them twice. The
+/// longest first, for one may be the beginning of another.
+fn written(sent: &[Secret]) -> Vec<Secret> {
+    let mut forms: Vec<Secret> = Vec::new();
+    for secret in sent {
+        let plain = secret.expose().as_bytes();
+        let once = encode(plain);
+        forms.push(encode(once.as_bytes()).into());
+        forms.push(once.into());
+        let form: String = form_urlencoded::byte_serialize(plain).collect();
+        forms.push(form.into());
+        forms.push(secret.clone());
+    }
+    forms.retain(|form| !form.expose().is_empty());
+    forms.sort_by_key(|form| Reverse(form.expose().len()));
+    forms
 }
 
 fn without_token(word: &str) -> &str {

@@ -131,6 +131,7 @@ async fn in_a_form_each_parameter_stands_once_behind_what_was_there() {
 async fn a_request_that_can_have_no_form_has_them_in_the_header() {
     for (method, content_type, text) in [
         (Method::GET, None, None),
+        (Method::GET, Some(FORM), None),
         (Method::DELETE, None, None),
         (Method::POST, Some("application/json"), Some("{\"a\":1}")),
         (Method::POST, Some("text/plain"), None),

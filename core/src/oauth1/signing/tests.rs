@@ -133,3 +133,32 @@ fn methods_have_the_names_of_the_specification_and_no_others() {
         assert!(error.message().contains("HMAC-SHA256, RSA-SHA1"), "{error}");
     }
 }
+
+/// A key management service that answers something else than a signature.
+#[tokio::test]
+async fn what_a_signer_answers_that_is_no_signature_is_not_sent() {
+    #[derive(Debug)]
+    struct Answers(usize);
+    #[async_trait::async_trait]
+    impl Signer for Answers {
+        fn algorithm(&self) -> &str {
+            "RS256"
+        }
+
+        fn key_id(&self) -> Option<&str> {
+            None
+        }
+
+        async fn sign(&self, _: &[u8]) -> Result<Vec<u8>> {
+            Ok(vec![7; self.0])
+        }
+    }
+    for (length, is_one) in [(0, false), (64, false), (256, true), (1025, false)] {
+        let key = Key::Elsewhere(Arc::new(Answers(length)));
+        let signed = key.sign(SignatureMethod::RsaSha256, "bs", None).await;
+        assert_eq!(signed.is_ok(), is_one);
+        if let Err(error) = signed {
+            assert_eq!(error.code(), ErrorCode::InvalidConfiguration);
+        }
+    }
+}
