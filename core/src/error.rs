@@ -253,6 +253,15 @@ impl Error {
         }
     }
 
+    /// The same with the path of the application's where people go afterwards: for a handler that sends a browser there, or for
+    /// a link on a page. What an API asked for stands in it, sealed for its user and for an hour.
+    #[must_use]
+    pub fn connect_url_to(&self, return_to: &str) -> Option<String> {
+        let mut url = url::Url::parse(self.connect_url()?).ok()?;
+        url.query_pairs_mut().append_pair("return_to", return_to);
+        Some(url.into())
+    }
+
     /// What the provider said, if it was asked.
     #[must_use]
     pub fn provider(&self) -> Option<&ProviderError> {

@@ -242,7 +242,9 @@ impl OAuth {
 
     /// Keeps a token that was issued elsewhere, if nothing was ever kept under the key: what was logged out here stays so.
     /// Safe to call twice and in many processes. Answers whether it was kept by this call. To have it done key by key, when
-    /// a token is wanted, there is [`on_missing`](OAuthBuilder::on_missing).
+    /// a token is wanted, there is [`on_missing`](OAuthBuilder::on_missing). What is adopted for the application itself
+    /// ([`TokenKey::app`]) is renewed by its refresh token as long as the provider takes it, and by the client's own grant
+    /// then.
     ///
     /// # Errors
     /// `unknown_client`; `invalid_key` for a session's key; `store_unavailable`.
@@ -260,7 +262,7 @@ impl OAuth {
             )
             .with_client(key.client()));
         }
-        let login = missing::adoption(&state, token);
+        let login = missing::adoption(&state, &key, token);
         ready.keeper().adopt(&key, login).await
     }
 

@@ -48,7 +48,7 @@ impl KeyRing {
                     ErrorCode::InvalidConfiguration,
                     Phase::Configure,
                     format!(
-                        "key {} of the key ring {what}; expected id:base64url(32 bytes)",
+                        "key {} of the key ring {what}; expected id:base64url(32 bytes), separated by commas; {NEW_RING}",
                         position + 1
                     ),
                 ))
@@ -90,9 +90,9 @@ impl KeyRing {
     /// # Errors
     /// `invalid_configuration` if the variable is not set or holds no ring.
     pub fn from_env(variable: &str) -> Result<Self> {
-        match std::env::var(variable) {
-            Ok(text) => Self::parse(&Zeroizing::new(text)),
-            Err(_) => Err(Error::new(
+        match std::env::var(variable).map(Zeroizing::new) {
+            Ok(text) if !text.trim().is_empty() => Self::parse(&text),
+            _ => Err(Error::new(
                 ErrorCode::InvalidConfiguration,
                 Phase::Configure,
                 format!(

@@ -246,7 +246,7 @@ impl OAuth {
         owner: &str,
         session: Option<String>,
     ) -> Result<(TokenKey, ClientTerms)> {
-        let key = TokenKey::new(&login.client, owner)?;
+        let key = TokenKey::new(&login.client, owner)?.account(&login.account)?;
         let client = ready.client_state(&login.client).await?;
         client
             .hooks

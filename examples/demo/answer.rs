@@ -125,6 +125,13 @@ impl Answer {
     }
 }
 
+/// A method by which nobody asks here, where the framework does not say which ones do (RFC 9110 section 15.5.6).
+impl Answer {
+    pub(crate) fn not_allowed(methods: &'static str) -> Self {
+        Self::no_such(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, methods)
+    }
+}
+
 /// The answer to everything while the store has not answered yet.
 pub(crate) fn store_is_away() -> Error {
     let message = "the store has not answered yet";

@@ -55,8 +55,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     let listener = serve::bind(options.listen)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let here = format!("{scheme}://{}", serve::address(&listener)?);
-    let base_url = env::var("TOKENKEEP_BASE_URL").unwrap_or_else(|_| here.clone());
-    let base_url = base_url.trim_end_matches('/').to_owned();
+    let base_url = setup::base_url_of_environment()?.unwrap_or_else(|| here.clone());
 
     let mut clients = setup::clients_of_environment();
     let embedded = match options.provider {
@@ -70,6 +69,7 @@ async fn run(options: Options) -> Result<(), Failure> {
     }
     let provider = if embedded {
         let (provider, known) = provider::start(&base_url, access_token_lifetime(&options)).await?;
+        setup::check_names(&clients, &known)?;
         clients.extend(known);
         Some(provider)
     } else {

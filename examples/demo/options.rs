@@ -15,6 +15,7 @@ Environment:
                       OP_CLIENT_ID, OP_CLIENT_SECRET, OP_ISSUER or OP_SERVER_METADATA_URL, OP_API_BASE_URL,
                       OP_CLIENT_KWARGS={\"scope\": \"openid profile offline_access\"};
                       a known provider's name (github, google, microsoft, …) needs its id and secret alone
+                      (auth0, keycloak, okta and zitadel: {NAME}_ISSUER too)
   TOKENKEEP_BASE_URL  the application's address as a browser sees it [default: where it listens]
   TOKENKEEP_KEYS      the key ring, id:base64url(32 bytes) separated by commas, the first one seals; needed for a
                       store of your own: TOKENKEEP_KEYS=\"k1:$(openssl rand -base64 32 | tr '+/' '-_')\"

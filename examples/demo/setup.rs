@@ -93,8 +93,42 @@ fn client_named(name: &str, is_set: impl Fn(&str) -> bool) -> Registration {
 /// The key ring of the environment, if there is one.
 pub(crate) fn keys_of_environment() -> Result<Option<KeyRing>, Failure> {
     match env::var_os("TOKENKEEP_KEYS") {
-        Some(_) => Ok(Some(KeyRing::from_env("TOKENKEEP_KEYS")?)),
-        None => Ok(None),
+        Some(keys) if !keys.is_empty() => Ok(Some(KeyRing::from_env("TOKENKEEP_KEYS")?)),
+        _ => Ok(None),
+    }
+}
+
+/// The application's address as the environment names it, if it does; without a slash at its end.
+pub(crate) fn base_url_of_environment() -> Result<Option<String>, Failure> {
+    let Some(url) = env::var_os("TOKENKEEP_BASE_URL").filter(|url| !url.is_empty()) else {
+        return Ok(None);
+    };
+    let url = url.to_string_lossy().trim_end_matches('/').to_owned();
+    let Ok(parsed) = reqwest::Url::parse(&url) else {
+        return Err(Failure::configuration(
+            "TOKENKEEP_BASE_URL is no address such as https://demo.example.com",
+        ));
+    };
+    if parsed.path() != "/" {
+        tracing::warn!(
+            "TOKENKEEP_BASE_URL has a path, and the demo's pages lead to the root of its host"
+        );
+    }
+    Ok(Some(url))
+}
+
+/// The embedded provider's clients are beside those of the environment, which have other names.
+pub(crate) fn check_names(named: &[Registration], known: &[Registration]) -> Result<(), Failure> {
+    let twice = named
+        .iter()
+        .map(Registration::name)
+        .find(|name| known.iter().any(|known| known.name() == *name));
+    match twice {
+        None => Ok(()),
+        Some(name) => Err(Failure::configuration(format!(
+            "TOKENKEEP_CLIENTS names {name:?}, and so is a client at the embedded provider: rename it, or leave the \
+             provider out with --provider none"
+        ))),
     }
 }
 
@@ -149,9 +183,9 @@ impl From<tokenkeep::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use tokenkeep::{MemoryStore, Settings};
+    use tokenkeep::{MemoryStore, Registration, Settings};
 
-    use super::client_named;
+    use super::{check_names, client_named};
 
     /// Where a browser is sent to log in at a client of that name, with these settings.
     async fn endpoint_of(
@@ -199,5 +233,17 @@ mod tests {
         endpoint_of("nobody", &[("NOBODY_CLIENT_ID", "id")])
             .await
             .unwrap_err();
+    }
+
+    #[test]
+    fn a_name_that_the_embedded_provider_has_too_says_what_to_change() {
+        let named = [Registration::new("op")];
+        let known = [Registration::new("op"), Registration::new("other")];
+        let failure = check_names(&named, &known).unwrap_err();
+        assert_eq!(failure.exit_code, 2);
+        for part in ["TOKENKEEP_CLIENTS", "\"op\"", "--provider none"] {
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+        check_names(&[Registration::new("mine")], &known).unwrap();
     }
 }

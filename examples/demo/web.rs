@@ -3,6 +3,8 @@
 
 pub(crate) mod by_actix;
 pub(crate) mod by_axum;
+#[cfg(test)]
+mod tests;
 
 use clap::ValueEnum;
 

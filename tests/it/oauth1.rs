@@ -4,6 +4,7 @@ mod answers;
 mod calls;
 mod independent;
 mod login;
+mod middleware;
 
 use tokenkeep::{
     CallbackParams, Client, Cookie, Grant, KeptLogin, Login, OAuth, Redirect, Registration,

@@ -3,6 +3,9 @@
 mod alike;
 mod callback;
 mod connections;
+mod current;
+mod hostile;
+mod required;
 
 use std::sync::Arc;
 
@@ -318,6 +321,10 @@ async fn no_answer_is_kept_by_a_cache_or_tells_its_address(framework: Framework)
     for answer in [&start, visit.last(), &refused.unwrap(), to_the_start] {
         assert_private(answer, "no-referrer");
     }
+}
+
+fn cookies_of(header: &str) -> tokenkeep::BrowserCookies {
+    tokenkeep::BrowserCookies::parse([header])
 }
 
 #[track_caller]

@@ -228,6 +228,31 @@ struct Note {
     note: String,
 }
 
+/// Whose tokens go out where a handler names nobody, asked several times with others in between.
+async fn mine(oauth: &OAuth) -> tokenkeep::Result<String> {
+    let client = oauth.client("op")?;
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let me = client.get("me").await?;
+        let me: serde_json::Value = me.json().await.unwrap();
+        seen.push(me["sub"].as_str().unwrap().to_owned());
+        tokio::task::yield_now().await;
+    }
+    seen.dedup();
+    Ok(seen.join(" "))
+}
+
+/// The same by an HTTP client with a middleware.
+async fn mine_through(oauth: &OAuth) -> tokenkeep::Result<String> {
+    let client = oauth.client("op")?;
+    let me = client.api_base_url().await?.unwrap().join("me").unwrap();
+    let token = tokenkeep::middleware::KeptToken::at(client);
+    let http = reqwest_middleware::ClientBuilder::new(reqwest::Client::new()).with(token);
+    let me = http.build().get(me).send().await.unwrap();
+    let me: serde_json::Value = me.json().await.unwrap();
+    Ok(me["sub"].as_str().unwrap().to_owned())
+}
+
 fn cookie() -> tokenkeep::Cookie {
     tokenkeep::Cookie::new("own", "1")
 }

@@ -188,7 +188,8 @@ impl ApiRequest {
     /// header is sent.
     ///
     /// # Errors
-    /// As [`send`](Self::send); `unsupported` for a token in body or query where the transport follows redirects.
+    /// As [`send`](Self::send); `unsupported` for a token in body or query, or one of OAuth 1.0a, where the transport follows
+    /// redirects.
     ///
     /// # Cancel safety
     /// As [`send`](Self::send).
@@ -197,10 +198,13 @@ impl ApiRequest {
     }
 
     async fn send_by(self, transport: Option<&dyn Transport>) -> Result<Response> {
-        let client = self.client.clone();
+        let (client, bearer) = (self.client.clone(), self.bearer.clone());
         self.run(Phase::Request, transport)
             .await
-            .map_err(|error| client.explained(error))
+            .map_err(|error| match &bearer {
+                Bearer::Kept(grant) => grant.explained(error),
+                _ => client.explained(error),
+            })
     }
 
     async fn run(self, phase: Phase, transport: Option<&dyn Transport>) -> Result<Response> {

@@ -10,7 +10,7 @@ use std::fmt;
 pub use assertion::AssertionAudience;
 pub(crate) use assertion::{check_secret, is_own_claim, sign};
 use async_trait::async_trait;
-pub(crate) use negotiate::{Offer, negotiate};
+pub(crate) use negotiate::{Offer, negotiate, no_secret};
 pub(crate) use secrets::Unnamed;
 pub use signing_key::SigningKey;
 

@@ -2,12 +2,15 @@
 //!
 //! Pure: nothing is sent and nothing is kept. What comes out is where the browser goes, and the flow to remember.
 
+mod required;
+
 use std::time::Duration;
 
 use oauth2::{
     AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope,
     basic::BasicClient,
 };
+pub(crate) use required::Required;
 use serde_json::Value;
 use url::Url;
 
@@ -27,8 +30,8 @@ pub(crate) struct AuthorizeOptions {
     /// Exactly as it is registered at the provider.
     pub(crate) redirect_uri: Option<String>,
     pub(crate) scopes: Option<Vec<String>>,
-    /// Beside the scopes, wherever those come from.
-    pub(crate) further_scopes: Vec<String>,
+    /// What an API asks for, beside all that.
+    pub(crate) required: Required,
     /// At least 16 characters.
     pub(crate) state: Option<Secret>,
     pub(crate) nonce: Option<Secret>,
@@ -46,6 +49,8 @@ pub(crate) struct AuthorizeOptions {
     pub(crate) return_to: Option<ReturnTo>,
     /// The owner who adds a grant.
     pub(crate) connect: Option<String>,
+    /// The label of a further account of theirs.
+    pub(crate) account: String,
     pub(crate) flow_data: Value,
     /// How long the login may take, an hour at most; 10 minutes if not said.
     pub(crate) life: Option<Duration>,
@@ -118,16 +123,18 @@ impl AuthorizeOptions {
         };
         let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
         let join = |words: Vec<String>| words.join(" ");
-        let mut scopes: Vec<String> = one(
+        let scopes: Vec<String> = one(
             "scope",
             self.scopes.map(join),
             Some(client.scopes.join(" ")).filter(|scopes| !scopes.is_empty()),
         )?
         .map(words)
         .unwrap_or_default();
+        let scopes = self.required.with_scopes(scopes)?;
         let acr_values: Vec<String> = one("acr_values", self.acr_values.map(join), None)?
             .map(words)
             .unwrap_or_default();
+        let acr_values = self.required.with_acr_values(acr_values)?;
         let prompt = one("prompt", self.prompt, client.prompt.clone())?;
         let login_hint = one("login_hint", self.login_hint, client.login_hint.clone())?;
         let max_age = one("max_age", self.max_age.map(|age| age.to_string()), None)?
@@ -136,6 +143,7 @@ impl AuthorizeOptions {
                     .map_err(|_| invalid("max_age is not a whole number of seconds"))
             })
             .transpose()?;
+        let max_age = self.required.with_max_age(max_age)?;
         let response_mode = one(
             "response_mode",
             self.response_mode.map(|mode| mode.as_str().to_owned()),
@@ -147,14 +155,6 @@ impl AuthorizeOptions {
         })
         .transpose()?
         .unwrap_or_default();
-        for scope in self.further_scopes {
-            check_scope(&scope).map_err(|_| {
-                invalid("the API asks for a scope that has characters no scope has")
-            })?;
-            if !scopes.contains(&scope) {
-                scopes.push(scope);
-            }
-        }
         for scope in &scopes {
             check_scope(scope)?;
         }
@@ -244,6 +244,7 @@ impl AuthorizeOptions {
                 response_mode,
                 return_to: self.return_to.map(ReturnTo::into_string),
                 connect: self.connect,
+                account: self.account,
                 flow_data: self.flow_data,
                 data_in_store: false,
                 max_age,

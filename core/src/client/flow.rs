@@ -50,6 +50,9 @@ pub(crate) struct Flow {
     /// The owner who adds a grant; None: somebody logs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) connect: Option<String>,
+    /// The label of the owner's further account that it is for.
+    #[serde(rename = "ac", default, skip_serializing_if = "String::is_empty")]
+    pub(crate) account: String,
     /// The application's own data.
     #[serde(rename = "d", default, skip_serializing_if = "Value::is_null")]
     pub(crate) flow_data: Value,

@@ -40,6 +40,14 @@ impl Grant {
         Self { key, ..self }
     }
 
+    /// Says to which client an error happened, and where the user logs in to this account again.
+    pub(super) fn explained(&self, error: Error) -> Error {
+        match &self.key {
+            Ok(key) => self.client.explained_of(Some(key), error),
+            Err(_) => self.client.explained(error),
+        }
+    }
+
     /// A token for these scopes, kept beside the login's own.
     #[must_use]
     pub fn scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
@@ -93,7 +101,7 @@ impl Grant {
         self.keeper()?
             .token(self.key()?, &self.target, Need::default(), Held::token)
             .await
-            .map_err(|error| self.client.explained(error))
+            .map_err(|error| self.explained(error))
     }
 
     /// A handle whose [`header`](Kept::header) is ready without a look-up: for hot paths.
@@ -125,7 +133,7 @@ impl Grant {
         self.keeper()?
             .force(self.key()?, &self.target)
             .await
-            .map_err(|error| self.client.explained(error))
+            .map_err(|error| self.explained(error))
     }
 
     /// Lets the access token count as expired for the whole fleet, so that its next use renews it. With a generation only
@@ -191,8 +199,8 @@ impl Grant {
     /// Asks the provider who the user is, now (OpenID Connect Core section 5.3).
     ///
     /// # Errors
-    /// As [`token`](Self::token); `subject_mismatch` if the answer is about somebody else; `invalid_configuration`
-    /// without a userinfo endpoint.
+    /// As [`token`](Self::token); `subject_mismatch` if the answer is about somebody else; `unsupported` or
+    /// `invalid_metadata` without a userinfo endpoint.
     pub async fn userinfo(&self) -> Result<Userinfo> {
         let subject = self
             .keeper()?
@@ -202,7 +210,7 @@ impl Grant {
         self.client
             .userinfo_of(Bearer::Kept(self.clone()), subject.as_deref())
             .await
-            .map_err(|error| self.client.explained(error))
+            .map_err(|error| self.explained(error))
     }
 
     /// A GET; a path is relative to the client's `api_base_url`.

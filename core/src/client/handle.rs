@@ -81,11 +81,13 @@ impl Client {
 
     /// Says to which client an error happened, and where the user logs in again.
     pub(super) fn explained(&self, error: Error) -> Error {
-        let url = self
-            .oauth
-            .ready()
-            .ok()
-            .and_then(|ready| ready.connect_url(&self.name));
+        self.explained_of(None, error)
+    }
+
+    /// The same of a grant: its address names the account, and holds what an API asked for.
+    pub(super) fn explained_of(&self, key: Option<&TokenKey>, error: Error) -> Error {
+        let ready = self.oauth.ready().ok();
+        let url = ready.and_then(|ready| ready.connect_url_of(&self.name, key, &error));
         let error = error.with_client(&*self.name);
         match url {
             Some(url) => error.with_connect_url(url),

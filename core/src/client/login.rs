@@ -37,6 +37,8 @@ pub struct Login {
     pub flow_data: Value,
     /// The owner who adds a grant, if this is no login.
     pub connect: Option<String>,
+    /// The label of the owner's further account that the grant is for; empty for the one that everybody has.
+    pub account: String,
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     /// The application's address, for its cookies; none if no browser brought it.
@@ -110,6 +112,7 @@ impl Login {
             return_to: None,
             flow_data: Value::Null,
             connect: None,
+            account: String::new(),
             issuer: binding.issuer.published().to_owned(),
             client_id: binding.client_id,
             base: None,
@@ -135,6 +138,7 @@ impl Login {
             return_to: flow.return_to,
             flow_data: flow.flow_data,
             connect: flow.connect,
+            account: flow.account,
             base: Some(base),
             ..self
         }

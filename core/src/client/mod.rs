@@ -16,6 +16,7 @@ mod obtain;
 mod posted;
 mod redirect;
 mod registration;
+mod required;
 mod state;
 mod token_endpoint;
 mod userinfo;
@@ -42,6 +43,7 @@ pub use obtain::{
 pub use redirect::{AuthorizeRedirect, Redirect};
 pub(crate) use registration::{OAuth1Parts, Resolved, check_signer, resolve};
 pub use registration::{Pkce, Placement, Registration, ResponseMode};
+pub(crate) use required::seal as seal_required;
 pub(crate) use state::ClientState;
 #[cfg(any(test, fuzzing))]
 pub(crate) use token_endpoint::NoHooks;

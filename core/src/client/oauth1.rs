@@ -108,6 +108,7 @@ impl<'a> Legs<'a> {
                 response_mode: ResponseMode::Query,
                 return_to: options.return_to.map(ReturnTo::into_string),
                 connect: options.connect,
+                account: options.account,
                 flow_data: options.flow_data,
                 data_in_store: false,
                 max_age: None,
@@ -403,6 +404,7 @@ fn refuse_options(options: &AuthorizeOptions) -> Result<()> {
         ("max_age()", options.max_age.is_some()),
         ("scopes()", options.scopes.is_some()),
         ("acr_values()", options.acr_values.is_some()),
+        ("required_by()", options.required.asks_for_authentication()),
     ];
     match said.iter().find(|(_, is_said)| *is_said) {
         None => Ok(()),

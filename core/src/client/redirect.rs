@@ -12,8 +12,9 @@ use url::Url;
 
 use super::{
     AuthorizeOptions, BrowserCookies, Client, Cookie, ResponseMode, ReturnTo, oauth1::Legs,
+    required,
 };
-use crate::{Error, ErrorCode, Phase, Result, Secret};
+use crate::{Error, ErrorCode, Phase, Result, Secret, TokenKey};
 
 /// A login to start: await it.
 #[must_use = "a login starts when it is awaited"]
@@ -22,8 +23,8 @@ pub struct AuthorizeRedirect {
     options: AuthorizeOptions,
     cookies: BrowserCookies,
     return_to: Option<String>,
-    /// An API asked for what cannot be read.
-    unreadable: bool,
+    /// What an API missed, as an address brings it.
+    required: Option<String>,
 }
 
 /// Where the browser goes, and the cookies to set with the redirect. `Debug` shows no query: state, nonce and the hint of a
@@ -68,7 +69,7 @@ impl AuthorizeRedirect {
             options,
             cookies: BrowserCookies::default(),
             return_to: None,
-            unreadable: false,
+            required: None,
         }
     }
 
@@ -109,6 +110,9 @@ impl AuthorizeRedirect {
     /// that every error whose action is to log in may be given here. What the user has granted beyond that is not asked
     /// for again: name it by `scopes`.
     ///
+    /// An API may ask for more than the application does, and never for less: of two `max_age` the smaller one counts, and where
+    /// the registration or this login names `acr_values`, only those of the API count that are among them.
+    ///
     /// ```
     /// # async fn example(oauth: tokenkeep_core::OAuth) -> tokenkeep_core::Result<()> {
     /// use tokenkeep_core::Action;
@@ -126,21 +130,21 @@ impl AuthorizeRedirect {
     /// ```
     ///
     /// # Errors
-    /// Awaiting it is `invalid_parameter` where the API names a `max_age` that is no number of seconds, or a scope that is none.
+    /// Awaiting it is `invalid_parameter` where the API names a `max_age` that is no number of seconds, a scope that is none, or
+    /// `acr_values` of which none is good enough.
     pub fn required_by(mut self, error: &Error) -> Self {
-        let required = error.provider().map(|said| said.required.as_slice());
-        for (name, value) in required.unwrap_or_default() {
-            let words = value.split_ascii_whitespace().map(str::to_owned);
-            match name.as_str() {
-                "scope" => self.options.further_scopes.extend(words),
-                "acr_values" => self.options.acr_values = Some(words.collect()),
-                "max_age" => match value.parse() {
-                    Ok(age) => self.options.max_age = Some(age),
-                    Err(_) => self.unreadable = true,
-                },
-                _ => {}
-            }
-        }
+        self.options.required.by(error);
+        self
+    }
+
+    /// The same, as it stands in the query of an error's [`connect_url`](Error::connect_url), under the name `required`: sealed,
+    /// for one owner of one client, and for an hour. The routes of the web hooks read it there. Only with
+    /// [`connect`](Self::connect).
+    ///
+    /// # Errors
+    /// Awaiting it is `invalid_parameter` for one that was changed, is over, or is somebody else's.
+    pub fn required(mut self, sealed: impl Into<String>) -> Self {
+        self.required = Some(sealed.into());
         self
     }
 
@@ -175,6 +179,14 @@ impl AuthorizeRedirect {
         self
     }
 
+    /// Adds it as a further account of that owner's, beside the one that everybody has: two accounts of one user at one
+    /// provider. It is [`Grant::account`](super::Grant::account) by this label then. Only with [`connect`](Self::connect):
+    /// nobody is logged in by it.
+    pub fn account(mut self, label: impl Into<String>) -> Self {
+        self.options.account = label.into();
+        self
+    }
+
     /// The browser's cookies: with them older logins can make room.
     pub fn cookies(mut self, cookies: &BrowserCookies) -> Self {
         self.cookies = cookies.clone();
@@ -182,13 +194,18 @@ impl AuthorizeRedirect {
     }
 
     async fn start(mut self) -> Result<Redirect> {
-        let oauth = self.client.oauth()?;
-        let state = self.client.state().await?;
-        if self.unreadable {
-            let message = "the API asks for a max_age that is no whole number of seconds: start the login without required_by()";
-            let error = Error::new(ErrorCode::InvalidParameter, Phase::Authorize, message);
-            return Err(error.with_client(state.name()));
+        let client = self.client.clone();
+        let oauth = client.oauth()?;
+        let state = client.state().await?;
+        if let Some(sealed) = self.required.take() {
+            let owner = self.options.connect.as_deref().unwrap_or_default();
+            let now = oauth.clock().now();
+            let required = required::open(&oauth.ring(), state.name(), owner, &sealed, now)
+                .map_err(|error| error.with_client(state.name()))?;
+            self.options.required.add(&required);
         }
+        self.check_account(state.name())
+            .map_err(|error| error.with_client(state.name()))?;
         // Before anybody is sent away: without either of them nobody would come back logged in.
         let endpoint = state.required(
             state.authorization_endpoint().await?,
@@ -240,6 +257,23 @@ impl AuthorizeRedirect {
             url: authorization.url,
             cookies,
         })
+    }
+}
+
+impl AuthorizeRedirect {
+    /// # Errors
+    /// `invalid_key`; `invalid_parameter` without an owner.
+    fn check_account(&self, client: &str) -> Result<()> {
+        let label = self.options.account.as_str();
+        match &self.options.connect {
+            Some(owner) => TokenKey::new(client, owner)?.account(label).map(drop),
+            None if label.is_empty() => Ok(()),
+            None => Err(Error::new(
+                ErrorCode::InvalidParameter,
+                Phase::Authorize,
+                "a further account needs its owner: say connect() beside account()",
+            )),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Action, Error, ErrorCode, IdTokenChecks, IdTokenClaims, Phase, ProviderMetadata, Result,
     Secret, SigningAlgorithm,
+    config::variable_name,
     hooks::{ClientHooks, Hooks},
     http::Http,
     openid::{
@@ -206,13 +207,31 @@ impl ClientState {
                         "the provider's metadata names no {what}; the registration may name it"
                     ),
                 ),
-                None => (
-                    ErrorCode::InvalidConfiguration,
-                    format!("the client has no {what}"),
-                ),
+                None => self.never_named(what),
             };
             Error::new(code, phase, message).with_client(self.name())
         })
+    }
+
+    /// What it means that a client without metadata has no such endpoint, and what to say of it.
+    fn never_named(&self, what: &str) -> (ErrorCode, String) {
+        let name = variable_name(self.name());
+        let (code, remedy) = match what {
+            // Neither OAuth 2.0 nor 1.0a has one: nothing is wrong with such a client.
+            "userinfo endpoint" => (
+                ErrorCode::Unsupported,
+                "call userinfo_url() if the provider has one".to_owned(),
+            ),
+            "authorization endpoint" => (
+                ErrorCode::InvalidConfiguration,
+                format!("set {name}_AUTHORIZE_URL or call authorize_url()"),
+            ),
+            _ => (
+                ErrorCode::InvalidConfiguration,
+                format!("set {name}_ACCESS_TOKEN_URL or call access_token_url()"),
+            ),
+        };
+        (code, format!("the client has no {what}: {remedy}"))
     }
 
     /// An endpoint, if there is one, and how the client authenticates there.
@@ -468,7 +487,10 @@ impl ClientState {
             Error::new(
                 ErrorCode::InvalidConfiguration,
                 phase,
-                "the client has no issuer to compare with; call issuer() or set {NAME}_ISSUER",
+                format!(
+                    "the client has no issuer to compare with; call issuer() or set {}_ISSUER",
+                    variable_name(self.name())
+                ),
             )
             .with_client(self.name())
         })?;

@@ -16,8 +16,8 @@ impl Client {
     /// client; without a subject it must.
     ///
     /// # Errors
-    /// `subject_mismatch`, `missing_claim`, `provider_error`, `provider_unavailable`; `invalid_configuration` without a
-    /// userinfo endpoint; for a signed answer also `invalid_signature`, `unsupported_algorithm`, `missing_key`,
+    /// `subject_mismatch`, `missing_claim`, `provider_error`, `provider_unavailable`; without a userinfo endpoint
+    /// `unsupported`, or `invalid_metadata` where the metadata name none; for a signed answer also `invalid_signature`, `unsupported_algorithm`, `missing_key`,
     /// `issuer_mismatch`, `invalid_audience`, and those of loading the provider's keys.
     pub async fn userinfo(&self, token: &Token, subject: Option<&str>) -> Result<Userinfo> {
         self.userinfo_with(token, subject).await

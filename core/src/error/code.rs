@@ -49,7 +49,7 @@ codes! {
         "Give the builder a key ring with `.key_ring(KeyRing::from_env(…)?)`; `KeyRing::ephemeral()` is for stores that end with the process.",
     NotInitialized "not_initialized" 500 "A handle was used before `init`"
         "Call `OAuth::init(…)` before the first request is served.",
-    Unsupported "unsupported" 500 "The store or the provider cannot do what was asked for"
+    Unsupported "unsupported" 501 "The store or the provider cannot do what was asked for"
         "Choose a store or a provider that can do it, or don't ask for it: the message says which of the two it is, and what.",
     UnknownClient "unknown_client" 404 "No client is registered by that name"
         "Register the client under this name, or correct the name where it is used; names are compared byte for byte.",
@@ -60,11 +60,11 @@ codes! {
     InvalidReturnTo "invalid_return_to" 400 "A return-to address outside the application's own origin"
         "Pass a path of your own application that begins with one slash, such as `/account`.",
     MissingParameter "missing_parameter" 400 "A required parameter is absent"
-        "Whoever sent this is no provider's answer to a login, or the registered redirect URI loses its query: compare it with the provider's registration.",
+        "No provider sends it like that: somebody else called this address, or something on the way takes parameters away, such as a redirect that loses the query.",
     InvalidParameter "invalid_parameter" 400 "A parameter is doubled, oversized, unreadable or contradicts another"
         "Correct the parameter that the message names; if it came from the provider, look for a proxy that adds or doubles it.",
     StateMismatch "state_mismatch" 400 "The state belongs to no login of this browser and client, or was used already"
-        "Let the user begin the login anew. If it happens to everybody: `base_url` must be the very host that browsers use, all processes need the same key ring, and nothing may strip cookies.",
+        "Let the user begin anew. If it happens to everybody: `base_url` must be the very host that browsers use, all processes need the same key ring, and nothing may strip cookies.",
     FlowExpired "flow_expired" 400 "The login took longer than it may"
         "Let the user begin the login anew; a login may take ten minutes.",
     IssuerMismatch "issuer_mismatch" 502 "Metadata, an authorization response or an ID token name another issuer"
@@ -124,7 +124,7 @@ codes! {
     RequestFailed "request_failed" 502 "An API could not be reached"
         "Try again later if the request may be repeated; if it lasts, check the way to the API and its certificate.",
     RefreshUnavailable "refresh_unavailable" 502 "The token expired and cannot be renewed at this moment"
-        "Try again after the time that the error names; the grant is kept.",
+        "Try again after the time that the error names, if it names one; the grant is kept.",
     KeyMissing "key_missing" 503 "The key ring lacks the key that sealed this record"
         "Put the key that the message names back into the key ring, behind the one that seals.",
     InvalidRecord "invalid_record" 503 "A stored record cannot be read; it is left as it is"

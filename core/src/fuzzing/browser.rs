@@ -26,6 +26,7 @@ fn flow(state: &str) -> Flow {
         response_mode: ResponseMode::Query,
         return_to: None,
         connect: None,
+        account: String::new(),
         flow_data: serde_json::Value::Null,
         data_in_store: false,
         max_age: None,

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::{
     circuit::{Pass, Sign},
     coordinator::Landing,
-    decide::{self, AfterFailure},
+    decide::{self, AfterFailure, By},
     keeper::{Keeper, no_token},
     refusal::{cooling, key_missing, needs_login},
     snapshot::{Entry, Need, Snapshot},
@@ -63,7 +63,7 @@ impl Refresh<'_> {
             .map_err(|wait| cooling(self.key, wait))?;
         shared.source.prepare(client).await?;
         let terms = shared.source.terms(client).await?;
-        if *self.key.owner() == Owner::App {
+        if self.is_of_the_app() {
             self.found_app_grant(&terms.binding).await?;
         }
         match self.begin(terms).await? {
@@ -75,13 +75,20 @@ impl Refresh<'_> {
         }
     }
 
-    /// The application's own grant is a row like any other: somebody has to insert it before a lease can be taken.
+    fn is_of_the_app(&self) -> bool {
+        *self.key.owner() == Owner::App
+    }
+
+    /// The application's own grant is a row like any other: somebody has to insert it before a lease can be taken. One that
+    /// no refresh can help begins anew, for nobody could log in: it is dead, or was issued to another registration.
     async fn found_app_grant(&self, binding: &Binding) -> Result<()> {
         let (look, _) = self.keeper.load(self.key, self.entry).await?;
         let first = match &look.record {
             None => None,
-            Some(record) if record.header.state == State::LoggedOut => Some(record.header.grant_id),
-            Some(_) => return Ok(()),
+            Some(record) if record.header.state == State::Active && binding.fits(record) => {
+                return Ok(());
+            }
+            Some(record) => Some(record.header.grant_id),
         };
         let login = Login {
             attempt: crate::seal::random_id(),
@@ -202,8 +209,8 @@ impl Refresh<'_> {
     async fn send(&self, granted: Granted, pass: &Pass<'_>) -> Result<()> {
         let (keeper, clock, timing) = (self.keeper, &self.keeper.0.clock, self.keeper.0.timing);
         let profile = granted.terms.profile;
-        let payload = granted.record.payload().cloned().unwrap_or_default();
-        if payload.refresh_token.is_none() && *self.key.owner() != Owner::App {
+        let mut payload = granted.record.payload().cloned().unwrap_or_default();
+        if payload.refresh_token.is_none() && !self.is_of_the_app() {
             // The plain header said that it can be renewed, and the sealed payload knows better. The client's own
             // credentials are no way to renew a user's token: it would become the application's.
             keeper
@@ -269,9 +276,24 @@ impl Refresh<'_> {
                     let replays = payload.refresh_token.is_none()
                         || decide::replays(profile, since, self.now(&granted));
                     if !decide::again(verdict, round, replays) {
+                        let by = By::of(self.is_of_the_app(), payload.refresh_token.is_some());
+                        let next = decide::after_failure(
+                            verdict,
+                            by,
+                            maybe_sent,
+                            profile,
+                            self.near_end(&granted),
+                        );
+                        if next == AfterFailure::AskByOwnGrant {
+                            if !self.forsake(&granted, &failure.in_short()).await? {
+                                return self.quicker().await;
+                            }
+                            payload.refresh_token = None;
+                            continue;
+                        }
                         let sign = Sign::of(verdict, &failure.error);
                         self.heard(pass, sign, Some(&failure.error));
-                        return self.failed(granted, failure, unprocessed, maybe_sent).await;
+                        return self.failed(granted, failure, unprocessed, next).await;
                     }
                     maybe_sent |= verdict == Verdict::Ambiguous;
                     keeper.pause(round + 4).await;
@@ -370,7 +392,7 @@ impl Refresh<'_> {
         granted: Granted,
         failure: TokenFailure,
         unprocessed: bool,
-        maybe_sent: bool,
+        next: AfterFailure,
     ) -> Result<()> {
         let keeper = self.keeper;
         let header = &granted.record.header;
@@ -380,19 +402,11 @@ impl Refresh<'_> {
             .error
             .in_phase(Phase::Refresh)
             .with_client(self.key.client());
-        let app = *self.key.owner() == Owner::App;
-        let next = decide::after_failure(
-            failure.verdict,
-            app,
-            maybe_sent,
-            granted.terms.profile,
-            self.near_end(&granted),
-        );
         let until = match next {
             AfterFailure::DeclareDead { cause } => {
                 return self.declare_dead(&granted, cause, &in_short).await;
             }
-            AfterFailure::Release => {
+            AfterFailure::Release | AfterFailure::AskByOwnGrant => {
                 keeper
                     .transact(self.key, Announce::Lease, |row, now| {
                         transition::release(row, &self.attempt, unprocessed, now)
@@ -445,6 +459,22 @@ impl Refresh<'_> {
             });
             return Err(needs_login(self.key, cause));
         }
+        self.quicker().await
+    }
+
+    /// Drops a refresh token of the application's that the provider does not take, and keeps the lease. Answers whether it was
+    /// this attempt's to drop.
+    async fn forsake(&self, granted: &Granted, answer: &str) -> Result<bool> {
+        tracing::info!(
+            key = %self.key.mark(),
+            "the provider does not take the application's refresh token: it is asked by the grant that gave it"
+        );
+        self.write_failure(granted, Failure::Forsaken, false, answer)
+            .await
+    }
+
+    /// What there is, where the row is not this attempt's any more.
+    async fn quicker(&self) -> Result<()> {
         // Somebody was quicker: if that helps, the callers find it in the snapshot.
         let (_, snapshot) = self.keeper.load(self.key, self.entry).await?;
         match snapshot.map(|snapshot| snapshot.state) {

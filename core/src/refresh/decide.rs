@@ -49,9 +49,32 @@ pub(super) fn again(verdict: Verdict, round: u32, replays: bool) -> bool {
     }
 }
 
+/// What an attempt asks by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// A user's refresh token.
+    Refresh,
+    /// A refresh token of the application itself, which can be asked for without one.
+    ApplicationsRefresh,
+    /// The application's credentials, or an assertion of its own.
+    OwnGrant,
+}
+
+impl By {
+    pub(super) fn of(application: bool, refresh_token: bool) -> Self {
+        match (application, refresh_token) {
+            (false, _) => Self::Refresh,
+            (true, true) => Self::ApplicationsRefresh,
+            (true, false) => Self::OwnGrant,
+        }
+    }
+}
+
 /// What a failed attempt does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterFailure {
+    /// The refresh token is dropped, and the application's own grant asked for anew under the same lease.
+    AskByOwnGrant,
     /// The grant is declared dead, if another look does not say otherwise.
     DeclareDead { cause: NeedsLoginCause },
     /// The lease is given back; the registration is wrong, and not the grant.
@@ -67,13 +90,15 @@ pub(super) enum AfterFailure {
 /// What a failed attempt does. `near_end`: when its access token is nearly over, if it is not yet.
 pub(super) fn after_failure(
     verdict: Verdict,
-    application: bool,
+    by: By,
     maybe_sent: bool,
     profile: ProviderProfile,
     near_end: Option<Timestamp>,
 ) -> AfterFailure {
     match verdict {
-        Verdict::InvalidGrant if !application => AfterFailure::DeclareDead {
+        // Nobody could log in for it.
+        Verdict::InvalidGrant if by == By::ApplicationsRefresh => AfterFailure::AskByOwnGrant,
+        Verdict::InvalidGrant if by == By::Refresh => AfterFailure::DeclareDead {
             cause: if maybe_sent {
                 NeedsLoginCause::AmbiguousLoss
             } else {

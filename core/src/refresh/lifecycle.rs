@@ -52,7 +52,7 @@ impl Keeper {
             match done.outcome {
                 LoginOutcome::Kept { replaced } => {
                     if let Some(record) = &done.record {
-                        self.told_login(key, record, &login, done.now, replaced.as_ref())
+                        self.told_login(key, record, done.now, replaced.as_ref())
                             .await;
                         if let Some(replaced) = replaced {
                             let issued_by = before.as_ref().map(IssuedBy::of).unwrap_or_default();
@@ -66,7 +66,7 @@ impl Keeper {
                     // Unless it was logged out on top of it: that is what everybody heard.
                     let alive = |record: &&Record| record.header.state != State::LoggedOut;
                     if let Some(record) = done.record.as_ref().filter(alive) {
-                        self.told_login(key, record, &login, done.now, None).await;
+                        self.told_login(key, record, done.now, None).await;
                     }
                     return Ok(());
                 }
@@ -156,7 +156,6 @@ impl Keeper {
         &self,
         key: &TokenKey,
         record: &Record,
-        login: &Login,
         now: crate::Timestamp,
         replaced: Option<&Secret>,
     ) {
@@ -179,7 +178,6 @@ impl Keeper {
         });
         let turn = turn.unwrap_or_else(|| entry.hook_turn());
         let keeper = self.clone();
-        debug_assert!(!login.client_credentials);
         self.spawn(async move {
             let _turn = turn.await;
             keeper.0.source.after_update(&update).await;
@@ -211,7 +209,7 @@ impl Keeper {
             .await?;
         match (done.outcome, &done.record) {
             (LoginOutcome::Kept { .. }, Some(record)) => {
-                self.told_login(key, record, &login, done.now, None).await;
+                self.told_login(key, record, done.now, None).await;
                 Ok(true)
             }
             (LoginOutcome::Mine, _) => Ok(true),

@@ -114,19 +114,13 @@ impl Keeper {
             if !key.is_account() {
                 return;
             }
-            let login = record
-                .header
-                .trail
-                .iter()
-                .rev()
-                .find_map(|entry| match entry.step {
-                    Step::Login | Step::Adopt => Some(true),
-                    Step::Commit => Some(false),
-                    _ => None,
-                });
-            match login {
-                Some(true) if record.header.client_credentials => {}
-                Some(true) => self.0.events.send(TokenUpdate::Issued(remote())),
+            let mut steps = record.header.trail.iter().rev().map(|entry| entry.step);
+            match steps.find(|step| matches!(step, Step::Login | Step::Adopt | Step::Commit)) {
+                // The application's own, before its first token.
+                Some(Step::Login) if record.header.client_credentials => {}
+                Some(Step::Login | Step::Adopt) => {
+                    self.0.events.send(TokenUpdate::Issued(remote()))
+                }
                 _ => self.0.events.send(TokenUpdate::Refreshed(remote())),
             }
         };

@@ -98,7 +98,7 @@ pub(crate) struct Binding {
 
 impl Binding {
     /// Does the record belong to this registration? Adopted rows may not say.
-    fn fits(&self, record: &Record) -> bool {
+    pub(super) fn fits(&self, record: &Record) -> bool {
         self.issued(&IssuedBy::of(record))
     }
 

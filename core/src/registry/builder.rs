@@ -128,7 +128,8 @@ impl OAuthBuilder {
         self
     }
 
-    /// Another way to the network, for tests. It follows no redirects.
+    /// Another way to the network, for tests. It follows no redirects: one that [says it does](Transport::follows_redirects) is
+    /// refused as `invalid_configuration`.
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.transport = Some(Arc::new(transport));
         self
@@ -290,6 +291,14 @@ impl OAuthBuilder {
             LiveRing::new(KeyRing::ephemeral())
         });
         let base_url = self.base_url.as_deref().map(base_url).transpose()?;
+        let led_away = |transport: &Arc<dyn Transport>| transport.follows_redirects();
+        if self.transport.as_ref().is_some_and(led_away) {
+            return Err(Error::new(
+                ErrorCode::InvalidConfiguration,
+                Phase::Configure,
+                "the transport follows redirects by itself, and would take codes and secrets along: give it to send_through(), or                  have it follow none",
+            ));
+        }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let capacity = self.snapshot_capacity.unwrap_or(1_000_000);
         let has_store = self.store.is_some();
@@ -395,7 +404,7 @@ fn base_url(text: &str) -> Result<Url> {
         Error::new(
             ErrorCode::InvalidConfiguration,
             Phase::Configure,
-            "the base URL is not an absolute URL without query and fragment",
+            "base_url is no address such as https://app.example.com, without user, query and fragment",
         )
     };
     let mut url = Url::parse(text).map_err(|_| invalid())?;

@@ -2,7 +2,7 @@
 
 use super::Clients;
 use crate::{
-    Error, ErrorCode, Phase, Registration, Result, Token, TokenKey,
+    Error, ErrorCode, Owner, Phase, Registration, Result, Token, TokenKey,
     client::ClientState,
     closures::{Fetch, Keeping, call},
     refresh::Login,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A token of elsewhere as the record it becomes: bound to the registration as far as that is known without asking anybody.
-pub(super) fn adoption(state: &ClientState, token: Token) -> Login {
+pub(super) fn adoption(state: &ClientState, key: &TokenKey, token: Token) -> Login {
     Login {
         attempt: crate::seal::random_id(),
         grant_id: GrantId::random(),
@@ -26,7 +26,8 @@ pub(super) fn adoption(state: &ClientState, token: Token) -> Login {
         payload: Payload::of(token, 0),
         never_rotates: false,
         step: Step::Adopt,
-        client_credentials: false,
+        // The application's own can be asked for anew, whatever was given.
+        client_credentials: *key.owner() == Owner::App,
     }
 }
 
@@ -105,6 +106,6 @@ impl Clients {
             )
             .with_source(error)
         })?;
-        Ok(token.map(|token| adoption(&state, token)))
+        Ok(token.map(|token| adoption(&state, key, token)))
     }
 }

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::Clients;
 use crate::{
-    Clock, Cookie, Error, ErrorCode, KeyRing, Phase, Result, Timestamp,
-    client::{ClientState, Flow, FlowCookies, OwnCookies},
+    Clock, Cookie, Error, ErrorCode, KeyRing, Phase, Result, Slot, Timestamp, TokenKey,
+    client::{ClientState, Flow, FlowCookies, OwnCookies, seal_required},
     http::Http,
     refresh::Keeper,
     seal::LiveRing,
@@ -109,6 +109,31 @@ impl Ready {
 
     /// Where a user logs in (again) at a client, if that is known.
     pub(crate) fn connect_url(&self, client: &str) -> Option<String> {
+        self.connect_address(client).map(Into::into)
+    }
+
+    /// The same for an error: of which account, and what the API asks for.
+    pub(crate) fn connect_url_of(
+        &self,
+        client: &str,
+        key: Option<&TokenKey>,
+        error: &Error,
+    ) -> Option<String> {
+        let mut url = self.connect_address(client)?;
+        if let Some(Slot::Account(label)) = key.map(TokenKey::slot)
+            && !label.is_empty()
+        {
+            url.query_pairs_mut().append_pair("account", label);
+        }
+        let required =
+            key.and_then(|key| seal_required(&self.ring(), key, error, self.clock().now()));
+        if let Some(required) = required {
+            url.query_pairs_mut().append_pair("required", &required);
+        }
+        Some(url.into())
+    }
+
+    fn connect_address(&self, client: &str) -> Option<Url> {
         let path = format!("{}/connect/", self.prefix.get()?.trim_matches('/'));
         let mut url = self
             .base_url
@@ -116,7 +141,7 @@ impl Ready {
             .join(path.trim_start_matches('/'))
             .ok()?;
         url.path_segments_mut().ok()?.pop_if_empty().push(client);
-        Some(url.into())
+        Some(url)
     }
 
     /// Sessions stand in a store, never behind closures.

@@ -79,7 +79,7 @@ fn card(session: &Session, row: &Row) -> Markup {
                 @if row.state != "active" {
                     (log_in("connect", client, "Log in again", true))
                 }
-                @if row.state != "logged_out" { (actions(session, client)) }
+                @if row.state != "logged_out" { (actions(session, row)) }
             }
         }
     }
@@ -92,8 +92,10 @@ fn scopes(row: &Row) -> String {
     }
 }
 
-fn actions(session: &Session, client: &str) -> Markup {
-    let id = segment(client);
+fn actions(session: &Session, row: &Row) -> Markup {
+    let id = segment(&row.client);
+    // OAuth 1.0a has no refresh, and asks an API who somebody is.
+    let is_oauth1 = row.token_type.as_deref() == Some("OAuth1");
     html! {
         form.call action={"/call/" (id)} {
             label for={"path-" (id)} { "API path" }
@@ -101,8 +103,10 @@ fn actions(session: &Session, client: &str) -> Markup {
             button.primary data-test="api-call" { "Call the API" }
         }
         div.actions {
-            form action={"/userinfo/" (id)} { button data-test="userinfo" { "Userinfo" } }
-            (button(session, &format!("/tokens/{id}/refresh"), "refresh", "Refresh now"))
+            @if !is_oauth1 {
+                form action={"/userinfo/" (id)} { button data-test="userinfo" { "Userinfo" } }
+                (button(session, &format!("/tokens/{id}/refresh"), "refresh", "Refresh now"))
+            }
             (button(session, &format!("/tokens/{id}/expire"), "expire", "Expire now"))
             (button(session, &format!("/tokens/{id}/revoke"), "revoke", "Revoke"))
         }

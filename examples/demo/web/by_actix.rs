@@ -55,6 +55,8 @@ impl Responder for Answer {
             answer::Body::Whole(body) => response.body(body),
             answer::Body::Streamed(body) => response.streaming(body),
         };
+        // actix-web says of whatever is streamed that it is bytes; what it is stands in our headers, or nowhere.
+        response.headers_mut().remove(header::CONTENT_TYPE);
         // actix-web's types are those of an older generation of the crate http.
         for (name, value) in &self.headers {
             put(response.headers_mut(), name.as_str(), value.as_bytes());
@@ -74,15 +76,20 @@ fn put(headers: &mut HeaderMap, name: &str, value: &[u8]) {
 }
 
 /// A place with its methods, whose other methods are answered in our form.
-fn place(path: &str) -> Resource {
-    let other = async || Answer::no_such(StatusCode::METHOD_NOT_ALLOWED);
+fn place(path: &str, methods: &'static str) -> Resource {
+    let other = move || ready(Answer::not_allowed(methods));
     resource(path).default_service(web::to(other))
 }
 
 /// Registers a handler for GET and for HEAD.
 macro_rules! get {
     ($path:literal, $handler:expr) => {
-        place($path).get($handler).route(web::head().to($handler))
+        get!($path, $handler, "GET,HEAD")
+    };
+    ($path:literal, $handler:expr, $methods:literal) => {
+        place($path, $methods)
+            .get($handler)
+            .route(web::head().to($handler))
     };
 }
 
@@ -93,12 +100,12 @@ fn routes(config: &mut web::ServiceConfig, app: &App) {
         .app_data(Data::new(app.clone()))
         .service(get!("/", home))
         .service(get!("/tokens", tokens))
-        .service(place("/tokens/{client}/refresh").post(refresh))
-        .service(place("/tokens/{client}/expire").post(expire))
-        .service(place("/tokens/{client}/revoke").post(revoke))
+        .service(place("/tokens/{client}/refresh", "POST").post(refresh))
+        .service(place("/tokens/{client}/expire", "POST").post(expire))
+        .service(place("/tokens/{client}/revoke", "POST").post(revoke))
         .service(get!("/userinfo/{client}", userinfo))
         .service(get!("/call/{client}", choose))
-        .service(get!("/api/{client}/{path:.*}", call).post(call))
+        .service(get!("/api/{client}/{path:.*}", call, "GET,HEAD,POST").post(call))
         .service(get!("/events", feed))
         .service(get!("/healthz", health))
         .service(get!("/demo.css", async || app::style()))

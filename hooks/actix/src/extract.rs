@@ -12,7 +12,7 @@ use tokenkeep_web as web;
 use crate::{ClientName, Error, Result, SignedIn, SignedInForm, convert};
 
 /// The registry of the application.
-fn registry(request: &HttpRequest, headers: &http::HeaderMap) -> Result<OAuth> {
+pub(crate) fn registry(request: &HttpRequest, headers: &http::HeaderMap) -> Result<OAuth> {
     let data = request.app_data::<Data<OAuth>>();
     let oauth = data.map(|oauth| OAuth::clone(oauth));
     oauth.ok_or_else(|| {

@@ -26,12 +26,16 @@
 //! }
 //! ```
 //!
+//! With [`as_signed_in`] as a middleware, handlers need not name the owner: `oauth.client("github")?.get("user/repos")` carries the token
+//! of who is signed in.
+//!
 //! The extractors find the registry in `web::Data<OAuth>`; without it they answer 500 `invalid_configuration`.
 //!
 //! `Option<SignedIn>` is none whatever the reason is, as it is with each extractor of actix-web: also where the store is away,
 //! or a request lacks its CSRF token. [`MaybeSignedIn`] tells nobody from an error.
 
 mod convert;
+mod current;
 mod extract;
 mod routes;
 
@@ -39,6 +43,7 @@ use actix_web::{
     HttpRequest, HttpResponse, Responder, ResponseError,
     http::{StatusCode, header::HeaderMap},
 };
+pub use current::{as_signed_in, as_signed_in_only};
 pub use extract::MaybeSignedIn;
 
 tokenkeep_web::hook! {

@@ -21,9 +21,13 @@
 //! }
 //! ```
 //!
+//! With [`as_signed_in`] as a layer, handlers need not name the owner: `oauth.client("github")?.get("user/repos")` carries the token of
+//! who is signed in.
+//!
 //! The extractors find the registry in the router's state, [`OAuth`](tokenkeep_core::OAuth) itself or whatever it is
 //! [`FromRef`](axum::extract::FromRef) of.
 
+mod current;
 mod extract;
 mod routes;
 
@@ -31,6 +35,8 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, IntoResponseParts, Response, ResponseParts},
 };
+
+pub use current::{as_signed_in, as_signed_in_only};
 
 tokenkeep_web::hook! {
     headers: HeaderMap,

@@ -29,10 +29,17 @@
 //! reqwest follows redirects by itself, where no middleware sees them. It drops the `Authorization` header on the way to
 //! another origin, and a token in a header is safe by that. A body goes along, and an address may be told in a `Referer`. So:
 //!
-//! - As it is, [`KeptToken`] sends a token in the header only (`unsupported` where the registration says body or query), and
-//!   refuses the answer of an origin that is not allowed (`foreign_origin`).
+//! - As it is, [`KeptToken`] sends a token in the header only (`unsupported` where the registration says body or query, and for
+//!   OAuth 1.0a), and refuses the answer of an origin that is not allowed (`foreign_origin`).
 //! - After [`KeptToken::follow_redirects`] it follows them itself: to allowed origins only, each with the token put in anew. The
 //!   client below must be built with [`Policy::none()`](reqwest::redirect::Policy::none).
+//!
+//! # OAuth 1.0a
+//!
+//! A token of OAuth 1.0a signs the request as it is handed down, wherever its parameters stand: method, address, query and
+//! form. Such a signature is made for one address, so that it needs [`KeptToken::follow_redirects`]: each redirect is signed
+//! anew, and one to another origin gets nothing. A middleware below that changes what was signed, or sends it once more, has
+//! it refused by the API.
 //!
 //! # Where it stands
 //!
@@ -97,7 +104,7 @@ impl KeptToken {
     }
 
     /// Follows redirects here, up to ten, with the token put in anew for each; and sends tokens in body and query, where the
-    /// registration says so. The client below must follow none: build it with
+    /// registration says so, or sign by OAuth 1.0a. The client below must follow none: build it with
     /// [`Policy::none()`](reqwest::redirect::Policy::none), or what is in a body goes where an API redirects to.
     #[must_use]
     pub fn follow_redirects(mut self) -> Self {

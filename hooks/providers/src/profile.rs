@@ -1,5 +1,6 @@
 //! A provider's profile as standard claims (OpenID Connect Core section 5.1).
 
+use reqwest::Url;
 use serde_json::{Map, Value};
 use tokenkeep_core::{Error, ErrorCode, Phase, Result};
 
@@ -27,13 +28,15 @@ const STANDARD: [&str; 19] = [
     "updated_at",
 ];
 
-/// Where a provider's profile has what. Its other members stay as they came.
+/// Where a provider's profile has what.
 #[derive(Clone, Copy)]
 pub(crate) struct Profile {
     /// Claims, and where they stand (JSON pointers, RFC 6901); of several places for one claim the first that has it.
     pub(crate) claims: &'static [(&'static str, &'static str)],
     /// What is made of several members.
     pub(crate) more: fn(&Value, &mut Claims),
+    /// Its other members are dropped. Otherwise they stay as they came.
+    pub(crate) nothing_else: bool,
 }
 
 /// The standard claims of a profile.
@@ -51,6 +54,7 @@ impl Claims {
             ("email_verified" | "phone_number_verified", Value::Bool(_))
             | ("updated_at", Value::Number(_)) => value.clone(),
             ("email_verified" | "phone_number_verified" | "updated_at", _) => return,
+            ("picture" | "profile" | "website", Value::String(text)) if runs(text) => return,
             (_, Value::String(text)) if !text.is_empty() => value.clone(),
             _ => return,
         };
@@ -82,6 +86,7 @@ impl Profile {
     pub(crate) const EMPTY: Self = Self {
         claims: &[],
         more: |_, _| {},
+        nothing_else: false,
     };
 
     /// Makes standard claims of a profile.
@@ -104,11 +109,17 @@ impl Profile {
             ));
         }
         if let Value::Object(members) = profile {
-            members.retain(|name, _| !STANDARD.contains(&name.as_str()));
+            members.retain(|name, _| !self.nothing_else && !STANDARD.contains(&name.as_str()));
             members.extend(claims.0);
         }
         Ok(())
     }
+}
+
+/// Is it an address that is no page's or picture's? A user may have written it, and pages make links of it: `javascript:`
+/// would run there. Read as browsers read it, who skip line breaks in it.
+fn runs(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| !matches!(url.scheme(), "http" | "https"))
 }
 
 #[cfg(test)]

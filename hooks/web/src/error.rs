@@ -78,7 +78,8 @@ fn message(error: &core::Error) -> String {
     let said = description.map_or_else(String::new, |said| {
         format!(" (the provider says: {})", said.replace(['<', '>'], ""))
     });
-    format!("{}{said}. {}", page::message(error), error.help())
+    let what = format!("{}{said}", page::message(error));
+    format!("{} {}", page::sentence(&what), error.help())
 }
 
 impl fmt::Debug for Error {

@@ -153,13 +153,17 @@ macro_rules! hook {
         /// | route | what it does |
         /// |---|---|
         /// | `GET /login/{client}?return_to=/path` | sends the browser to the provider |
-        /// | `GET /connect/{client}?return_to=/path` | the same, to add a grant to who is signed in |
+        /// | `GET /connect/{client}?return_to=/path&account=label` | the same, to add a grant to who is signed in; with a label as a further account of theirs ([`Grant::account`](tokenkeep_core::Grant::account)) |
         /// | `GET, POST /callback/{client}` | reads the answer, keeps the login, begins a session; people go to `return_to` or `/` |
         /// | `GET /logout` | a page with a button; for programs `{client, owner, csrf}` |
         /// | `POST /logout` | ends the session here and, where it can be done, at the provider; a grant with `offline_access` stays for background work ([`Grant::revoke`](tokenkeep_core::Grant::revoke) ends that) |
         /// | `GET /logged-out/{client}` | the way back from there |
         /// | `POST /backchannel-logout/{client}` | the provider ends sessions, whatever their browsers do ([`Client::backchannel_logout`](tokenkeep_core::Client::backchannel_logout)); to be registered there as `backchannel_logout_uri` |
         /// | `GET /frontchannel-logout/{client}` | a page of the provider's ends a session by `iss` and `sid`, in a frame ([`Client::frontchannel_logout`](tokenkeep_core::Client::frontchannel_logout)); to be registered there as `frontchannel_logout_uri`, with `frontchannel_logout_session_required` |
+        ///
+        /// An API that wants a further scope or a fresher login says so, and the [`connect_url`](tokenkeep_core::Error::connect_url) of the error
+        /// holds that, sealed for its user: whoever follows the link of the error's page, or is sent there by a handler
+        /// ([`connect_url_to`](tokenkeep_core::Error::connect_url_to)), logs in as the API asks.
         ///
         /// With [`Routes::connections`] there are two more:
         ///

@@ -46,6 +46,16 @@ pub(crate) fn message(error: &core::Error) -> &str {
     }
 }
 
+/// A message with the full stop of a sentence, unless it ends like one.
+pub(crate) fn sentence(message: &str) -> String {
+    let stop = if message.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{message}{stop}")
+}
+
 /// Text for HTML: also for attributes in double quotes.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -97,7 +107,7 @@ pub(crate) fn error(status: StatusCode, error: &core::Error) -> Response {
         &format!(
             "<p>{}</p><p><small>Code <code data-test=\"error\" data-error=\"{code}\">{code}</code></small></p>\
              <p><a href=\"{href}\">{label}</a></p>",
-            escape(message(error)),
+            escape(&sentence(message(error))),
             code = error.code().as_str(),
         ),
     )
@@ -206,7 +216,7 @@ fn buttons(session: &Session, connection: &Connection, name: &str, account: &str
 
 #[cfg(test)]
 mod tests {
-    use super::escape;
+    use super::{escape, sentence};
 
     #[test]
     fn text_stays_text_in_a_page_and_in_an_attribute() {
@@ -214,5 +224,11 @@ mod tests {
             escape("<a href='x' title=\"y\">&amp;"),
             "&lt;a href=&#39;x&#39; title=&quot;y&quot;&gt;&amp;amp;"
         );
+    }
+
+    #[test]
+    fn a_message_ends_once() {
+        assert_eq!(sentence("the clock is wrong"), "the clock is wrong.");
+        assert_eq!(sentence("is the clock right?"), "is the clock right?");
     }
 }

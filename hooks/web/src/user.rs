@@ -70,6 +70,34 @@ impl SignedIn {
         user.ok_or_else(|| Self::nobody(headers))
     }
 
+    /// On whose behalf a request runs that no handler has looked at yet: of who is signed in. One that may change something
+    /// and brings no CSRF token is nobody's, for another site can send it: its form may still bring one.
+    ///
+    /// # Errors
+    /// `csrf_mismatch` for a wrong token; `store_unavailable`; with `is_required`, `not_signed_in`, and `csrf_mismatch` for a missing one.
+    pub async fn current(
+        oauth: &OAuth,
+        method: &Method,
+        headers: &HeaderMap,
+        is_required: bool,
+    ) -> Result<Option<Self>, Error> {
+        if is_required {
+            return Self::required(oauth, method, headers).await.map(Some);
+        }
+        if changes_something(method) && csrf_header(headers).is_none() {
+            return Ok(None);
+        }
+        Self::optional(oauth, method, headers).await
+    }
+
+    /// Runs what stands behind a layer on behalf of a user, if there is one.
+    pub async fn run<F: Future>(user: Option<Self>, behind: F) -> F::Output {
+        match user {
+            Some(user) => core::as_owner(user.owner(), behind).await,
+            None => behind.await,
+        }
+    }
+
     async fn read(oauth: &OAuth, headers: &HeaderMap) -> Result<Option<Self>, Error> {
         let session = oauth
             .session(&browser_cookies(headers))

@@ -516,7 +516,7 @@ const ATTEMPT: Group = Group {
     part: THROUGH,
     checks: &[(
         "a user's token renewed by the client's own credentials",
-        "if payload.refresh_token.is_none() && *self.key.owner() != Owner::App {",
+        "if payload.refresh_token.is_none() && !self.is_of_the_app() {",
         "if false {",
     )],
 };

@@ -37,18 +37,28 @@ pub(crate) const GROUPS: &[Group] = &[
     PARTS,
     HOOKED_REQUEST,
     PROFILE,
+    DOMAINS,
     PROVIDER_ANSWER,
     APPLE,
     CALLS,
+    REQUIRED,
+    CHALLENGE,
+    TRANSPORT,
+    LOGOUT_PAGE,
     PLACES,
     BELOW,
     CONNECT,
+    ACCOUNT,
+    KEPT_ACCOUNT,
+    REQUIRED_IN_ADDRESS,
     CONNECTIONS,
     POSTED,
     DEVICE,
     EXCHANGE,
     ASSERTION,
     KEPT_GRANT,
+    OWN_GRANT,
+    FOUNDED,
     OAUTH1_LEGS,
     OAUTH1_CALLBACK,
     OAUTH1_ANSWER,
@@ -1106,8 +1116,18 @@ const PROFILE: Group = Group {
         ),
         (
             "a member that has the name of a claim by chance",
-            "            members.retain(|name, _| !STANDARD.contains(&name.as_str()));\n",
-            "",
+            "!self.nothing_else && !STANDARD.contains(&name.as_str())",
+            "!self.nothing_else && !STANDARD.is_empty()",
+        ),
+        (
+            "what a browser brings beside a name",
+            "!self.nothing_else && !STANDARD",
+            "!STANDARD",
+        ),
+        (
+            "an address that a page would run",
+            "Value::String(text)) if runs(text) => return,",
+            "Value::String(text)) if text.is_empty() => return,",
         ),
         (
             "an id that may have lost digits",
@@ -1115,6 +1135,17 @@ const PROFILE: Group = Group {
             "if !number.to_string().is_empty() =>",
         ),
     ],
+};
+
+/// Where a domain leads.
+const DOMAINS: Group = Group {
+    file: "hooks/providers/src/presets/mod.rs",
+    part: Part::Providers,
+    checks: &[(
+        "a path of another host in a domain's place",
+        "if !domain.contains(\"://\") && !domain.chars().all(is_domain) {",
+        "if domain.contains(\"://\") && !domain.chars().all(is_domain) && false {",
+    )],
 };
 
 /// Answers of token endpoints, mended.
@@ -1132,11 +1163,86 @@ const PROVIDER_ANSWER: Group = Group {
 const APPLE: Group = Group {
     file: "hooks/providers/src/presets/apple.rs",
     part: Part::Providers,
+    checks: &[
+        (
+            "a key that Apple would refuse",
+            "key_id.filter(|_| algorithm == \"ES256\")",
+            "key_id",
+        ),
+        (
+            "what the browser says of a user beside the name",
+            "nothing_else: true,",
+            "nothing_else: false,",
+        ),
+    ],
+};
+
+/// What an API asks of a login.
+const REQUIRED: Group = Group {
+    file: "core/src/client/authorize/required.rs",
+    part: Part::Calls,
+    checks: &[
+        (
+            "a weaker authentication than the application's",
+            "        if both.is_empty() {",
+            "        if both.is_empty() && false {",
+        ),
+        (
+            "an API's list without any",
+            "if own.is_empty() || self.acr_values.is_empty() {",
+            "if own.is_empty() {",
+        ),
+        (
+            "ways of authentication that the application does not name",
+            "filter(|value| is_enough(value))",
+            "filter(|value| is_enough(value) || !value.is_empty())",
+        ),
+        (
+            "an older authentication than the application's",
+            "Ok([own, self.max_age].into_iter().flatten().min())",
+            "Ok(self.max_age.or(own))",
+        ),
+    ],
+};
+
+/// What of a challenge is kept.
+const CHALLENGE: Group = Group {
+    file: "core/src/client/api/challenge.rs",
+    part: Part::Calls,
     checks: &[(
-        "a key that Apple would refuse",
-        "key_id.filter(|_| algorithm == \"ES256\")",
-        "key_id",
+        "a challenge that repeats itself",
+        " if !self.requires(name) => {",
+        " => {",
     )],
+};
+
+/// What sends.
+const TRANSPORT: Group = Group {
+    file: "core/src/registry/builder.rs",
+    part: Part::Calls,
+    checks: &[(
+        "a transport that follows redirects",
+        "if self.transport.as_ref().is_some_and(led_away) {",
+        "if self.transport.as_ref().is_some_and(led_away) && false {",
+    )],
+};
+
+/// Where the form of a logout goes.
+const LOGOUT_PAGE: Group = Group {
+    file: "hooks/web/src/routes/logout.rs",
+    part: Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "routes::"]),
+    checks: &[
+        (
+            "a form that goes to a neighbour",
+            "        path.unwrap_or_else(|_| format!",
+            "        path.ok().filter(|_| false).unwrap_or_else(|| format!",
+        ),
+        (
+            "an application's own page in a frame",
+            "        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static(\"DENY\"));\n",
+            "",
+        ),
+    ],
 };
 
 /// Where an API call goes, and what is sent again.
@@ -1161,13 +1267,13 @@ const CALLS: Group = Group {
         ),
         (
             "a token in body or query, by a client that follows redirects",
-            "if !self.in_header(material, placement) && self.transport.follows_redirects() {",
-            "if false {",
+            "                _ if placement != Placement::Header => {\n",
+            "                _ if false => {\n",
         ),
         (
-            "a signature in body or query, by a client that follows redirects",
-            "oauth1.signature_type == SignatureType::Header",
-            "oauth1.signature_type != SignatureType::Header || placement == Placement::Header",
+            "a signature below a client that follows redirects",
+            "Credential::OAuth1 { .. } => Some(",
+            "Credential::OAuth1 { .. } if placement != Placement::Header => Some(",
         ),
         (
             "a refresh for each stream that an API refuses",
@@ -1222,6 +1328,46 @@ const CONNECT: Group = Group {
     )],
 };
 
+/// Whose account a login is for.
+const ACCOUNT: Group = Group {
+    file: "core/src/client/redirect.rs",
+    part: Part::Login,
+    checks: &[(
+        "a further account of nobody",
+        "            None if label.is_empty() => Ok(()),",
+        "            None => Ok(()),\n            #[allow(unreachable_patterns)]",
+    )],
+};
+
+/// Under which key it is kept.
+const KEPT_ACCOUNT: Group = Group {
+    file: "core/src/session.rs",
+    part: Part::Login,
+    checks: &[(
+        "a further account in the place of the first",
+        "TokenKey::new(&login.client, owner)?.account(&login.account)?",
+        "TokenKey::new(&login.client, owner)?",
+    )],
+};
+
+/// What an API asked for, in an address.
+const REQUIRED_IN_ADDRESS: Group = Group {
+    file: "core/src/client/required.rs",
+    part: Part::Login,
+    checks: &[
+        (
+            "what an API asked of somebody else",
+            "tokenkeep required\\0{client}\\0{owner}\")",
+            "tokenkeep required\\0{client}\\0{}\", owner.len().min(0))",
+        ),
+        (
+            "what an API asked for long ago",
+            "    let missed = missed.filter(|missed| missed.until > now);\n",
+            "    let _ = now;\n",
+        ),
+    ],
+};
+
 /// The page of connected accounts.
 const CONNECTIONS: Group = Group {
     file: "hooks/web/src/routes/connections.rs",
@@ -1236,6 +1382,11 @@ const CONNECTIONS: Group = Group {
             "a client that the application does not show, disconnected",
             "            if !self.shows(user.session(), client) {",
             "            if false {",
+        ),
+        (
+            "a reconnect of another account",
+            "            url.query_pairs_mut().append_pair(\"account\", account);\n",
+            "",
         ),
         (
             "a tenant without a grant",
@@ -1254,6 +1405,16 @@ const POSTED: Group = Group {
             "a form without the session's token",
             "    user.check_csrf(csrf_header(headers).or(field), headers)?;",
             "    let _ = field;",
+        ),
+        (
+            "a request of nobody's on behalf of who is signed in",
+            "        if changes_something(method) && csrf_header(headers).is_none() {\n            return Ok(None);\n        }\n",
+            "        if changes_something(method) && csrf_header(headers).is_none() {\n            return Self::read(oauth, headers).await;\n        }\n",
+        ),
+        (
+            "an owner for what stands behind the layer",
+            "Some(user) => core::as_owner(user.owner(), behind).await,",
+            "Some(_) => behind.await,",
         ),
         (
             "a request that may change something without the session's token",
@@ -1304,6 +1465,31 @@ const DEVICE: Group = Group {
             "",
         ),
     ],
+};
+
+/// Tests of the application's own grants.
+const APP: Part = Part::Only(&["-p", "tokenkeep-it", "--test", "it", "--", "refresh::app"]);
+
+/// What becomes of a refresh token of the application's.
+const OWN_GRANT: Group = Group {
+    file: "core/src/refresh/decide.rs",
+    part: APP,
+    checks: &[(
+        "a refresh token of the application that the provider does not take",
+        "        Verdict::InvalidGrant if by == By::ApplicationsRefresh => AfterFailure::AskByOwnGrant,\n",
+        "",
+    )],
+};
+
+/// The application's own grant, where no refresh can help.
+const FOUNDED: Group = Group {
+    file: "core/src/refresh/attempt.rs",
+    part: APP,
+    checks: &[(
+        "a grant of the application of another registration",
+        "record.header.state == State::Active && binding.fits(record)",
+        "record.header.state == State::Active",
+    )],
 };
 
 /// What a token exchange gave (RFC 8693 section 2.2.1).

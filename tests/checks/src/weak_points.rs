@@ -304,8 +304,8 @@ const STATE: Group = Group {
         ),
         (
             "what an endpoint that is missing is called",
-            "format!(\"the client has no {what}\"),",
-            "format!(\"the client has no {}\", what.len()),",
+            "format!(\"the client has no {what}: {remedy}\")",
+            "format!(\"the client has no {}: {remedy}\", what.len())",
         ),
     ],
 };

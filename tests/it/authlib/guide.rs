@@ -4,12 +4,13 @@ use tokenkeep::{
     ErrorCode, KeyRing, OAuth, Settings, TokenKey,
     sql::sqlx::{self, SqlitePool, sqlite::SqliteConnectOptions},
 };
-use tokenkeep_testing::{Browser, Endpoint, Fault, Provider};
+use tokenkeep_testing::{Browser, ClientKey, Endpoint, Fault, Provider};
 
 use super::{
     notes::{self, TABLES},
     snippets,
 };
+use crate::kind::Kind;
 use crate::world::{CLIENT, PATIENCE, World, cookies, encoded, refused, soon, until};
 
 /// The Flask application's settings, as its deployment has them.
@@ -270,6 +271,38 @@ async fn the_snippets_of_oauth1_run() {
     .await;
     photos.log_in().await;
     assert_eq!(snippets::of_photos(photos.alice()).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn the_snippets_of_a_service_account_run() {
+    let account = "robot@project.iam.gserviceaccount.com";
+    let key = ClientKey::generate("RS256").named("k1");
+    let provider = Provider::builder().assertion_issuer(account, &key);
+    let world = World::over(Kind::Memory, provider).await;
+    let file = serde_json::json!({
+        "type": "service_account",
+        "client_email": account,
+        "private_key": key.pem(),
+        "private_key_id": "k1",
+        "token_uri": format!("{}/token", world.provider.issuer()),
+    });
+    let shown = snippets::service_account(&file).unwrap();
+    let api = world.provider.api_base_url();
+    let oauth = world
+        .bare(&world.store)
+        .register(shown.api_base_url(format!("{api}echo/")))
+        .build()
+        .unwrap();
+    assert_eq!(snippets::of_calendar(oauth.clone()).await.unwrap(), 200);
+    let grant = oauth.client("calendar").unwrap().app();
+    let me = grant.get(&format!("{api}me")).await.unwrap().json().await;
+    let me: serde_json::Value = me.unwrap();
+    assert_eq!(me["sub"], "alice@example.com");
+    let asked = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    assert_eq!(world.provider.token_requests(asked), 1);
+
+    let error = snippets::service_account(&serde_json::json!({})).unwrap_err();
+    assert_eq!(error.to_string(), "the key file has no private_key");
 }
 
 /// A program as it is read, without what rustfmt and the place of a function may change.

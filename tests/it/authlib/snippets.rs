@@ -6,9 +6,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokenkeep::{
     Action, AuthMethod, BrowserCookies, CallbackParams, Client, ConfigSource, Grant, Hook,
-    IdTokenChecks, IdTokenClaims, KeptLogin, LoggedOut, MemoryStore, OAuth, OAuthBuilder,
-    Placement, RawAnswer, Redirect, Registration, Result, Session, Settings, SignatureMethod,
-    Token, TokenUpdate, Userinfo, sql::sqlx::SqlitePool, store::async_trait,
+    IdTokenChecks, IdTokenClaims, JwtBearer, KeptLogin, LoggedOut, MemoryStore, OAuth,
+    OAuthBuilder, Placement, RawAnswer, Redirect, Registration, Result, Session, Settings,
+    SignatureMethod, SigningAlgorithm, SigningKey, Token, TokenUpdate, Userinfo,
+    sql::sqlx::SqlitePool, store::async_trait,
 };
 use tokio_stream::StreamExt;
 
@@ -241,6 +242,30 @@ pub(super) async fn answer(grant: Grant) -> String {
 pub(super) async fn machine(oauth: OAuth) -> Result<u16> {
     let app = oauth.client("op")?.app().scopes(["invoices"]);
     let answer = app.get("invoices").await?; // got, kept and renewed once for the whole fleet
+    Ok(answer.status().as_u16())
+}
+
+pub(super) fn service_account(file: &Value) -> Result<Registration, BoxError> {
+    let of = |member: &str| {
+        let value = file[member].as_str();
+        value.ok_or_else(|| format!("the key file has no {member}"))
+    };
+    let key = SigningKey::from_pem(SigningAlgorithm::Rs256, of("private_key")?)?
+        .with_key_id(of("private_key_id")?);
+    let assertion = JwtBearer::new(key)
+        .subject("alice@example.com") // left out where the account acts for itself
+        .scopes(["https://www.googleapis.com/auth/calendar.readonly"])
+        .scopes_as_claim(); // where Google looks for them
+    Ok(Registration::new("calendar")
+        .access_token_url(of("token_uri")?)
+        .client_id(of("client_email")?)
+        .api_base_url("https://www.googleapis.com/calendar/v3/")
+        .jwt_bearer(assertion))
+}
+
+pub(super) async fn of_calendar(oauth: OAuth) -> Result<u16> {
+    let calendar = oauth.client("calendar")?.app();
+    let answer = calendar.get("users/me/calendarList").await?; // asserted, kept and renewed once for the whole fleet
     Ok(answer.status().as_u16())
 }
 

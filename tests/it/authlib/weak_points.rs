@@ -369,11 +369,8 @@ async fn without_a_userinfo_endpoint_the_error_names_it() {
         .build()
         .unwrap();
     let asked = oauth.client("plain").unwrap();
-    let error = refused(
-        asked.userinfo(&token, None).await,
-        ErrorCode::InvalidConfiguration,
-    );
-    assert!(error.message().contains("userinfo endpoint"), "{error}");
+    let error = refused(asked.userinfo(&token, None).await, ErrorCode::Unsupported);
+    assert!(error.message().contains("call userinfo_url()"), "{error}");
     assert_eq!(error.client(), Some("plain"));
 }
 

@@ -127,6 +127,15 @@ async fn what_a_client_below_was_redirected_to_is_not_handed_on() {
     }
 }
 
+/// It would take codes, secrets and refresh tokens along.
+#[test]
+fn no_registry_sends_by_a_transport_that_follows_redirects() {
+    let follows = Follows("https://api.example/v1/there", AtomicUsize::new(0));
+    let refused_build = builder(&Replies::new(), |op| op).transport(follows).build();
+    let error = refused(refused_build, ErrorCode::InvalidConfiguration);
+    assert!(error.message().contains("send_through"), "{error}");
+}
+
 /// Whoever follows below has rules of its own: where it stops, nobody goes on.
 #[tokio::test]
 async fn a_redirect_at_which_a_client_below_stops_is_the_answer() {

@@ -1,7 +1,7 @@
 //! What an API misses, and the login that asks for it (RFC 6750 section 3.1, RFC 9470).
 
 use serde_json::json;
-use tokenkeep::{Action, AuthorizeRedirect, Error, ErrorCode, Phase};
+use tokenkeep::{Action, AuthorizeRedirect, Error, ErrorCode, Phase, Registration};
 use tokenkeep_testing::{Replies, Reply};
 
 use super::{adopted, builder};
@@ -39,9 +39,17 @@ async fn a_login_asks_for_what_an_api_missed_and_the_next_call_goes_through() {
 
 /// An API that refuses with this challenge.
 async fn refusal(status: u16, challenge: &str) -> (tokenkeep::OAuth, Error) {
+    refusal_of(status, challenge, |op| op).await
+}
+
+async fn refusal_of(
+    status: u16,
+    challenge: &str,
+    more: impl FnOnce(Registration) -> Registration,
+) -> (tokenkeep::OAuth, Error) {
     let reply = Reply::status(status).header("www-authenticate", challenge);
     let replies = Replies::new().on("GET", "/v1/files", reply);
-    let oauth = builder(&replies, |op| op).build().unwrap();
+    let oauth = builder(&replies, more).build().unwrap();
     let error = adopted(&oauth).await.get("files").await.unwrap_err();
     (oauth, error)
 }
@@ -145,4 +153,77 @@ async fn a_long_list_of_scopes_is_not_cut() {
     assert_eq!(json!(required), json!([["scope", scopes]]));
     let all = asked(login(&oauth).required_by(&error)).await;
     assert_eq!(all, pairs(&[("scope", &format!("files {scopes}"))]));
+}
+
+/// Whoever answers in the API's place must not get logins that the application would refuse.
+#[tokio::test]
+async fn an_api_makes_no_login_weaker_than_the_application_says() {
+    let strong =
+        |op: Registration| op.authorize_params([("acr_values", "mfa phr"), ("max_age", "60")]);
+    let step_up = "Bearer error=\"insufficient_user_authentication\"";
+    for (more, acr_values, max_age) in [
+        ("", "mfa phr", "60"),
+        (", acr_values=\"\", max_age=999999999", "mfa phr", "60"),
+        (", acr_values=\" \", max_age=61", "mfa phr", "60"),
+        (", acr_values=\"pwd phr\", max_age=5", "phr", "5"),
+        (", max_age=0", "mfa phr", "0"),
+        // What comes first counts.
+        (
+            ", acr_values=phr, acr_values=mfa, max_age=7, max_age=6",
+            "phr",
+            "7",
+        ),
+    ] {
+        let (oauth, error) = refusal_of(401, &format!("{step_up}{more}"), strong).await;
+        let mut found = asked(login(&oauth).required_by(&error)).await;
+        found.retain(|(name, _)| name != "scope");
+        found.sort();
+        let expected = pairs(&[("acr_values", acr_values), ("max_age", max_age)]);
+        assert_eq!(found, expected, "{more}");
+    }
+    // Nothing would be good enough for both.
+    let (oauth, error) = refusal_of(401, &format!("{step_up}, acr_values=pwd"), strong).await;
+    let none = login(&oauth).required_by(&error).await;
+    let none = refused(none, ErrorCode::InvalidParameter);
+    assert!(none.message().contains("acr_values"), "{none}");
+    // Unless the login says that it is, whatever the order.
+    for login in [
+        login(&oauth).required_by(&error).acr_values(["pwd"]),
+        login(&oauth).acr_values(["pwd", "x"]).required_by(&error),
+    ] {
+        let found = asked(login).await;
+        assert!(
+            found.contains(&("acr_values".to_owned(), "pwd".to_owned())),
+            "{found:?}"
+        );
+    }
+    // And of two that the login and the API say the stricter one.
+    let (oauth, error) = refusal(401, &format!("{step_up}, max_age=50")).await;
+    for (own, expected) in [(10, "10"), (100, "50")] {
+        for login in [
+            login(&oauth).max_age(own).required_by(&error),
+            login(&oauth).required_by(&error).max_age(own),
+        ] {
+            let found = asked(login).await;
+            assert!(
+                found.contains(&("max_age".to_owned(), expected.to_owned())),
+                "{found:?}"
+            );
+        }
+    }
+}
+
+/// A challenge may repeat itself without end.
+#[tokio::test]
+async fn what_a_challenge_says_again_and_again_is_read_once() {
+    let bomb = "Bearer error=\"insufficient_scope\"".to_owned() + &", scope=a".repeat(700);
+    let replies = Reply::status(403);
+    let reply = (0..20).fold(replies, |reply, _| reply.header("www-authenticate", &bomb));
+    let replies = Replies::new().on("GET", "/v1/files", reply);
+    let oauth = builder(&replies, |op| op).build().unwrap();
+    let error = adopted(&oauth).await.get("files").await.unwrap_err();
+    let required = &error.provider().unwrap().required;
+    assert_eq!(required.len(), 1, "and no more than that is kept");
+    assert_eq!(required[0], ("scope".to_owned(), "a".to_owned()));
+    assert_eq!(replies.requests().len(), 1);
 }

@@ -1,14 +1,16 @@
 //! The page of connected accounts.
 
 use serde_json::{Value, json};
-use tokenkeep::{ClientSource, OAuthBuilder, Registration, Token, TokenKey, store::async_trait};
+use tokenkeep::{
+    ClientSource, ErrorCode, Grant, OAuthBuilder, Registration, Token, TokenKey, store::async_trait,
+};
 use tokenkeep_testing::{Browser, Page};
 
 use super::{assert_private, assert_sealed};
 use crate::{
     faulty::Method,
     web::{App, Framework, on_each_framework},
-    world::{World, until},
+    world::{World, refused, until},
 };
 
 /// Alice, as the application calls her, in a browser and in a program of hers.
@@ -264,6 +266,101 @@ async fn a_further_account_is_shown_beside_the_first_and_disconnected_alone(fram
     assert_shown(&programs, &app, &[("op", "", "connected")]).await;
 }
 
+/// Two accounts of one user at one provider: each has its own state, and each button is about one of them.
+async fn each_of_two_accounts_is_reconnected_and_disconnected_for_itself(framework: Framework) {
+    let app = with(framework).await;
+    let (browser, programs, owner) = alice(&app).await;
+    let client = app.oauth.client("op").unwrap();
+    let (first, work) = (client.owner(&owner), client.owner(&owner).account("w&rk"));
+    // The second is another account of the provider's.
+    app.world.provider.auto_login(Some("bob"));
+    let there = app.at("/connect/op?account=w%26rk&return_to=/connections");
+    let visit = browser.follow(&there).await.unwrap();
+    assert_eq!(visit.last().url.as_str(), app.at("/connections"));
+    let subject = async |grant: &Grant| grant.info().await.unwrap().unwrap().subject;
+    assert_eq!(subject(&work).await.as_deref(), Some("bob"));
+    assert_eq!(subject(&first).await.as_deref(), Some("alice"));
+    let states = async |first: &str, second: &str| {
+        let found = rows(&programs, &app).await;
+        let found: Vec<_> = found.iter().map(|(c, a, s)| (&**c, &**a, &**s)).collect();
+        assert_eq!(found, [("op", "", first), ("op", "w&rk", second)]);
+    };
+    states("connected", "connected").await;
+
+    // The provider ends one grant, and an API call says where that one is connected again.
+    app.world.provider.revoke_grant("bob");
+    let error = work.refresh().await.unwrap_err();
+    assert_eq!(
+        error.connect_url(),
+        Some(app.at("/connect/op?account=w%26rk").as_str())
+    );
+    let error = work.get("me").await.unwrap_err();
+    assert!(error.connect_url().unwrap().ends_with("?account=w%26rk"));
+    states("connected", "login_needed").await;
+    let page = browser.get(&app.at("/connections")).await.unwrap();
+    assert!(button(&page, "Reconnect op").is_none(), "{}", page.body);
+    let again = link(&app, &page, "Reconnect op \u{b7} w&amp;rk");
+    browser.follow(&again).await.unwrap();
+    states("connected", "connected").await;
+    assert_eq!(subject(&first).await.as_deref(), Some("alice"));
+    assert_eq!(subject(&work).await.as_deref(), Some("bob"));
+
+    // The other way round: the first alone.
+    app.world.provider.revoke_grant("alice");
+    assert!(first.refresh().await.is_err());
+    states("login_needed", "connected").await;
+    app.world.provider.auto_login(Some("alice"));
+    let page = browser.get(&app.at("/connections")).await.unwrap();
+    browser
+        .follow(&link(&app, &page, "Reconnect op"))
+        .await
+        .unwrap();
+    states("connected", "connected").await;
+
+    let token = csrf(&programs, &app).await;
+    let disconnect = async |account: &str| {
+        let fields = [("csrf", &*token), ("account", account)];
+        let there = app.at("/disconnect/op");
+        let left = programs.post_form(&there, &fields).await.unwrap();
+        assert_eq!(left.status, 200);
+    };
+    disconnect("").await;
+    states("not_connected", "connected").await;
+    work.token().await.unwrap();
+    disconnect("w&rk").await;
+    assert_shown(&programs, &app, &[("op", "", "not_connected")]).await;
+    assert!(work.token().await.is_err());
+}
+
+/// A label is bounded before anybody is sent away, and it logs nobody in.
+async fn a_label_that_is_none_connects_nothing(framework: Framework) {
+    let app = with(framework).await;
+    let (_, programs, _) = alice(&app).await;
+    let long = "a".repeat(256);
+    for (label, code) in [
+        (long.as_str(), "invalid_key"),
+        ("a%0Ab", "invalid_key"),
+        ("a&account=b", "invalid_parameter"),
+    ] {
+        let there = app.at(&format!("/connect/op?account={label}"));
+        let (_, found, _) = super::error(&programs.get(&there).await.unwrap());
+        assert_eq!(found, code, "{label}");
+    }
+    // By /login it says nothing: who logs in has the one account.
+    let fresh = app.browser().accepting_json();
+    let visit = fresh
+        .log_in(&app.at("/login/op?account=work"), "alice")
+        .await
+        .unwrap();
+    assert_eq!(visit.last().status, 200);
+    assert_shown(&fresh, &app, &[("op", "", "connected")]).await;
+    let client = app.oauth.client("op").unwrap();
+    let alone = client
+        .authorize_redirect(app.at("/callback/op"))
+        .account("work");
+    refused(alone.await, ErrorCode::InvalidParameter);
+}
+
 /// Every tenant there could be.
 struct Tenants(Registration, Registration);
 
@@ -383,6 +480,8 @@ on_each_framework!(
     an_account_is_connected_reconnected_and_disconnected_on_the_page,
     only_the_users_own_page_disconnects_and_only_what_is_shown,
     a_further_account_is_shown_beside_the_first_and_disconnected_alone,
+    each_of_two_accounts_is_reconnected_and_disconnected_for_itself,
+    a_label_that_is_none_connects_nothing,
     a_tenant_of_a_source_is_shown_where_there_is_a_grant,
     what_closures_keep_is_shown_too,
     hundreds_of_clients_are_one_look_into_the_store,

@@ -3,13 +3,17 @@
 use std::net::TcpListener;
 
 use actix_web::{
-    App, HttpServer, Responder,
+    App, Either, HttpRequest, HttpServer, Responder,
     dev::ServerHandle,
-    web::{Data, Html, get, post, resource},
+    middleware::from_fn,
+    web::{Data, Html, Redirect, get, post, resource},
 };
 use tokenkeep::{
     OAuth, Session,
-    actix::{ClientName, MaybeSignedIn, Result, SetCookies, SignedIn, SignedInForm, routes},
+    actix::{
+        ClientName, Error, MaybeSignedIn, Result, SetCookies, SignedIn, SignedInForm, as_signed_in,
+        as_signed_in_only, routes,
+    },
 };
 
 use super::{Note, Routes, cookie, say};
@@ -48,6 +52,32 @@ async fn explain(oauth: Data<OAuth>, user: SignedIn) -> Result<String> {
     Ok(format!("{told}\n{told:?}"))
 }
 
+/// Names no owner.
+async fn mine(oauth: Data<OAuth>) -> Result<String> {
+    super::mine(&oauth).await.map_err(Into::into)
+}
+
+async fn mine_through(oauth: Data<OAuth>) -> Result<String> {
+    Ok(super::mine_through(&oauth).await?)
+}
+
+/// Leads into the login that the API asks for.
+async fn step_up(user: SignedIn) -> Result<Either<String, Redirect>> {
+    match user.grant("op")?.get("step-up").await {
+        Ok(answer) => Ok(Either::Left(answer.text().await?)),
+        Err(error) => match error.connect_url_to("/step-up") {
+            Some(url) => Ok(Either::Right(Redirect::to(url).see_other())),
+            None => Err(error.into()),
+        },
+    }
+}
+
+async fn refused(user: SignedIn, request: HttpRequest) -> Result<String> {
+    let asked = user.grant("op")?.get("scope/invoices").await;
+    let answer = asked.map_err(|error| Error::from(error).answering(request.headers()))?;
+    Ok(answer.text().await?)
+}
+
 async fn name(ClientName(client): ClientName) -> String {
     client
 }
@@ -71,6 +101,26 @@ pub(super) fn serve(listener: TcpListener, oauth: &OAuth, said: Routes) -> Serve
             .service(resource("/form").post(change_by_form))
             .route("/note", post().to(take_note))
             .service(resource("/maybe").get(maybe).post(maybe))
+            .service(
+                resource("/mine")
+                    .wrap(from_fn(as_signed_in))
+                    .get(mine)
+                    .post(mine),
+            )
+            .service(
+                resource("/mine/through")
+                    .wrap(from_fn(as_signed_in))
+                    .get(mine_through),
+            )
+            .service(
+                resource("/only/mine")
+                    .wrap(from_fn(as_signed_in_only))
+                    .get(mine)
+                    .post(mine),
+            )
+            .route("/not/mine", get().to(mine))
+            .route("/step-up", get().to(step_up))
+            .route("/refused", get().to(refused))
             .route("/call", get().to(call))
             .route("/explain", get().to(explain))
             .route("/of/{client}/name", get().to(name))

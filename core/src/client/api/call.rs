@@ -10,7 +10,7 @@ use reqwest::{
 
 use super::{Bearer, challenge::Challenge, place::Material, url};
 use crate::{
-    Action, Error, ErrorCode, Owner, Phase, ProviderError, Result, SignatureType, Transport,
+    Action, Error, ErrorCode, Owner, Phase, ProviderError, Result, Transport,
     client::{Client, ClientState, Grant, Placement},
     oauth1::without_protocol,
     refresh::Need,
@@ -187,17 +187,6 @@ impl Call<'_> {
         }
     }
 
-    /// Does nothing of the token stand in body or query, whose way nobody below looks after?
-    fn in_header(&self, material: &Material, placement: Placement) -> bool {
-        match (&material.credential, &self.state.resolved.oauth1) {
-            // A signature fits one request alone, but PLAINTEXT is the secrets themselves.
-            (Credential::OAuth1 { .. }, Some(oauth1)) => {
-                oauth1.signature_type == SignatureType::Header
-            }
-            _ => placement == Placement::Header,
-        }
-    }
-
     fn signs_alone(&self, grant: &Grant) -> Result<bool> {
         Ok(self.state.resolved.oauth1.is_some() && *grant.key()?.owner() == Owner::App)
     }
@@ -238,12 +227,24 @@ impl Call<'_> {
                 true => Placement::Header,
                 false => self.state.resolved.placement,
             };
-            if !self.in_header(material, placement) && self.transport.follows_redirects() {
+            // A token in the header is left out there, and this end looks at where the answer came from.
+            let stays = match &material.credential {
+                Credential::OAuth1 { .. } => Some(
+                    "would send a signature of OAuth 1.0a to an address that it is not made for",
+                ),
+                _ if placement != Placement::Header => {
+                    Some("would take a token in body or query along")
+                }
+                _ => None,
+            };
+            if let Some(what) = stays.filter(|_| self.transport.follows_redirects()) {
                 return Err(Error::new(
                     ErrorCode::Unsupported,
                     self.phase,
-                    "the client below follows redirects by itself, and would take a token in body or query along: build it \
-                     with redirect::Policy::none() and have them followed here",
+                    format!(
+                        "the client below follows redirects by itself, and {what}: build it with redirect::Policy::none() and \
+                         have them followed here"
+                    ),
                 ));
             }
             match &material.credential {

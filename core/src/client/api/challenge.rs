@@ -44,6 +44,11 @@ impl Challenge {
         self.unauthorized && matches!(self.error.as_deref(), None | Some("invalid_token"))
     }
 
+    /// Is it said already? What comes first counts, so that there is an end to it.
+    fn requires(&self, name: &str) -> bool {
+        self.required.iter().any(|(known, _)| known == name)
+    }
+
     fn read(&mut self, header: &str, sent: &[Secret]) {
         // At most 8 KiB: nobody needs more to say what is missing.
         let header: String = header.chars().take(8192).collect();
@@ -57,7 +62,7 @@ impl Challenge {
                         .or_else(|| Some(scrub(&value, sent)));
                 }
                 // A scope may look like a token: only what was sent is cut out.
-                name @ ("scope" | "acr_values" | "max_age") => {
+                name @ ("scope" | "acr_values" | "max_age") if !self.requires(name) => {
                     let value = sent.iter().fold(value, |value, secret| {
                         value.replace(secret.expose(), "[secret]")
                     });

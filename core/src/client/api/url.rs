@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::{Error, ErrorCode, Phase, Result, client::Resolved, http};
+use crate::{Error, ErrorCode, Phase, Result, client::Resolved, config::variable_name, http};
 
 /// How long an address may be, in bytes; longer data belongs into a body.
 const MAX_URL: usize = 32 * 1024;
@@ -42,7 +42,10 @@ pub(crate) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
         return Err(Error::new(
             ErrorCode::InvalidConfiguration,
             Phase::Request,
-            "the client has no api_base_url that a path could be relative to; set {NAME}_API_BASE_URL or call api_base_url()",
+            format!(
+                "the client has no api_base_url that a path could be relative to; set {}_API_BASE_URL or call api_base_url()",
+                variable_name(&client.name)
+            ),
         ));
     };
     let mut directory = base.clone();

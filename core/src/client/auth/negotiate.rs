@@ -8,7 +8,8 @@ use super::{
     secrets::{Basic, Post, Public},
 };
 use crate::{
-    Clock, Error, ErrorCode, Phase, Result, SigningAlgorithm, client::Resolved, error::excerpt,
+    Clock, Error, ErrorCode, Phase, Result, SigningAlgorithm, client::Resolved,
+    config::variable_name, error::excerpt,
 };
 
 /// What is known of the endpoint that is asked.
@@ -103,6 +104,14 @@ fn choose(client: &Resolved, offer: &Offer<'_>) -> Result<AuthMethod> {
     }
 }
 
+/// A method needs a secret, and there is none.
+pub(crate) fn no_secret(client: &Resolved) -> Error {
+    invalid(format!(
+        "the client authentication method needs a client secret; set {}_CLIENT_SECRET or call client_secret()",
+        variable_name(&client.name)
+    ))
+}
+
 /// The method with all that it needs.
 fn made(
     client: &Resolved,
@@ -114,7 +123,7 @@ fn made(
         client
             .client_secret
             .clone()
-            .ok_or_else(|| invalid("the client authentication method needs a client secret"))
+            .ok_or_else(|| no_secret(client))
     };
     let assertion = |signer: Arc<dyn Signer>| {
         let audience = offer.audience.ok_or_else(|| {

@@ -14,6 +14,7 @@ fn flow() -> Flow {
         response_mode: ResponseMode::Query,
         return_to: None,
         connect: None,
+        account: String::new(),
         flow_data: serde_json::Value::Null,
         data_in_store: false,
         max_age: None,

@@ -13,6 +13,7 @@ fn flow(state: &str) -> Flow {
         response_mode: ResponseMode::Query,
         return_to: Some("/here".into()),
         connect: None,
+        account: String::new(),
         flow_data: serde_json::json!({"tenant": 7}),
         data_in_store: false,
         max_age: Some(60),

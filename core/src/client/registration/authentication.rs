@@ -10,7 +10,7 @@ use crate::{
     Error, Result, SigningAlgorithm, SigningKey,
     client::{
         AssertionAudience, AuthMethod, ClientAuthentication, JwtBearer, Signer,
-        auth::{check_secret, is_own_claim},
+        auth::{check_secret, is_own_claim, no_secret},
     },
     config::{Kwargs, invalid},
 };
@@ -218,9 +218,7 @@ pub(super) fn check_authentication(client: &Resolved) -> Result<()> {
             continue;
         }
         let Some(secret) = &client.client_secret else {
-            return Err(invalid(
-                "the client authentication method needs a client secret",
-            ));
+            return Err(no_secret(client));
         };
         if method == AuthMethod::ClientSecretJwt {
             let named = client.token_endpoint_auth_signing_alg;

@@ -18,7 +18,7 @@ use crate::{
         token_endpoint,
     },
     closures::Fetch,
-    config::{ClientSettings, invalid},
+    config::{ClientSettings, invalid, variable_name},
     http,
     oauth1::{self, OAuth1, OOB},
     openid::{Algorithms, ClaimChecks, IssuerRule, IssuerTemplate, SigningAlgorithm},
@@ -272,7 +272,7 @@ fn merge(r: Registration, s: ClientSettings) -> Result<Resolved> {
         .ok_or_else(|| {
             invalid(format!(
                 "there is no client id; set {}_CLIENT_ID or call client_id()",
-                crate::config::variable_name(&r.name)
+                variable_name(&r.name)
             ))
         })?;
     let client_secret =
@@ -397,17 +397,18 @@ fn merged(
 
 fn check(client: Resolved) -> Result<Resolved> {
     let discovery = client.issuer.is_some() || client.server_metadata_url.is_some();
+    let name = variable_name(&client.name);
     if client.oauth1.is_some() && client.access_token_url.is_none() {
-        return Err(invalid(
-            "OAuth 1.0a needs an access token URL beside the request token URL: set {NAME}_ACCESS_TOKEN_URL or call \
-             access_token_url()",
-        ));
+        return Err(invalid(format!(
+            "OAuth 1.0a needs an access token URL beside the request token URL: set {name}_ACCESS_TOKEN_URL or call \
+             access_token_url()"
+        )));
     }
     if !discovery && client.access_token_url.is_none() {
-        return Err(invalid(
-            "there is neither an issuer, a metadata URL nor a token endpoint; set {NAME}_ISSUER or {NAME}_SERVER_METADATA_URL, or \
-             use Registration::openid()",
-        ));
+        return Err(invalid(format!(
+            "there is neither an issuer, a metadata URL nor a token endpoint; set {name}_ISSUER, {name}_SERVER_METADATA_URL, or \
+             {name}_AUTHORIZE_URL and {name}_ACCESS_TOKEN_URL; in code, use Registration::openid() or Registration::oauth2()"
+        )));
     }
     if let Some(issuer) = &client.issuer {
         let url = parse_url("issuer", issuer)?;

@@ -330,6 +330,29 @@ fn an_openid_registration_asks_for_openid() {
 }
 
 #[test]
+fn a_setting_that_is_missing_is_named_as_it_is_to_be_set() {
+    let named = |registration: Registration, setting: &str| {
+        let error = alone(registration).unwrap_err();
+        assert!(error.message().contains(setting), "{error}");
+        assert!(!error.message().contains('{'), "{error}");
+    };
+    let bare = || Registration::new("my-op").client_id("x");
+    named(bare(), "set MY_OP_ISSUER, MY_OP_SERVER_METADATA_URL");
+    named(
+        bare()
+            .issuer(ISSUER)
+            .token_endpoint_auth_method(AuthMethod::ClientSecretPost),
+        "set MY_OP_CLIENT_SECRET",
+    );
+    named(
+        bare()
+            .client_secret("s")
+            .request_token_url("https://op.example/r"),
+        "set MY_OP_ACCESS_TOKEN_URL",
+    );
+}
+
+#[test]
 fn what_cannot_work_is_refused_with_the_clients_name() {
     let oauth2 = || {
         Registration::oauth2("op", "https://op.example/a", "https://op.example/t").client_id("x")

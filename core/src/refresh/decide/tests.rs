@@ -64,6 +64,23 @@ fn a_refresh_token_is_sent_again_only_where_the_provider_takes_it() {
 }
 
 #[test]
+fn only_the_application_goes_on_without_its_refresh_token() {
+    let next = |verdict, by| after_failure(verdict, by, false, profile(Reuse::Strict), None);
+    let cause = NeedsLoginCause::Rejected;
+    for (by, expected) in [
+        (By::of(false, true), AfterFailure::DeclareDead { cause }),
+        // The plain header may lie: this is no application's.
+        (By::of(false, false), AfterFailure::DeclareDead { cause }),
+        (By::of(true, true), AfterFailure::AskByOwnGrant),
+        (By::of(true, false), AfterFailure::Release),
+    ] {
+        assert_eq!(next(Verdict::InvalidGrant, by), expected);
+        assert_eq!(next(Verdict::Refused, by), AfterFailure::Release);
+        assert_eq!(next(Verdict::Ambiguous, by), AfterFailure::BackOff);
+    }
+}
+
+#[test]
 fn rule_11_only_a_logout_revokes_where_a_revocation_ends_the_grant() {
     let grant = profile(Reuse::Strict);
     let alone = grant.revocation(Revocation::PerToken);

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     NeedsLoginCause, Reuse, Revocation, Timestamp,
     refresh::{
-        decide::{self, AfterFailure},
+        decide::{self, AfterFailure, By},
         keeper::Timing,
     },
     token::Verdict,
@@ -145,24 +145,29 @@ impl Setup {
             return;
         }
         process.at = At::Fail;
-        process.failed =
-            match decide::after_failure(verdict, false, process.maybe_sent, self.profile, near_end)
-            {
-                AfterFailure::DeclareDead { cause } => {
-                    process.unprocessed = false;
-                    if cause == NeedsLoginCause::AmbiguousLoss {
-                        Failed::AmbiguousLoss
-                    } else {
-                        Failed::Rejected
-                    }
+        process.failed = match decide::after_failure(
+            verdict,
+            By::Refresh,
+            process.maybe_sent,
+            self.profile,
+            near_end,
+        ) {
+            AfterFailure::DeclareDead { cause } => {
+                process.unprocessed = false;
+                if cause == NeedsLoginCause::AmbiguousLoss {
+                    Failed::AmbiguousLoss
+                } else {
+                    Failed::Rejected
                 }
-                AfterFailure::CoolUntil { .. } => Failed::CoolNearEnd,
-                AfterFailure::CoolFor { .. } | AfterFailure::BackOff => Failed::Cool,
-                AfterFailure::Release => {
-                    process.at = At::Release;
-                    Failed::Cool
-                }
-            };
+            }
+            AfterFailure::CoolUntil { .. } => Failed::CoolNearEnd,
+            AfterFailure::CoolFor { .. } | AfterFailure::BackOff => Failed::Cool,
+            // Only the application's own grant goes on without its refresh token.
+            AfterFailure::AskByOwnGrant | AfterFailure::Release => {
+                process.at = At::Release;
+                Failed::Cool
+            }
+        };
     }
 
     pub(super) fn revoke(&self, state: &mut State, p: usize) -> bool {

@@ -238,6 +238,8 @@ pub(crate) enum Failure {
     Cool { until: Timestamp },
     /// The user must log in.
     NeedsLogin { cause: NeedsLoginCause },
+    /// The refresh token is over, and the attempt goes on without it: the application asks by its own grant.
+    Forsaken,
 }
 
 /// What became of a failure.
@@ -270,13 +272,15 @@ pub(crate) fn fail(
     }) else {
         return Move::Stay(Fail::NotMine);
     };
-    if let Failure::NeedsLogin { .. } = failure
+    if let Failure::NeedsLogin { .. } | Failure::Forsaken = failure
         && let Some(until) = grace(record, now)
     {
         return Move::Stay(Fail::Grace { until });
     }
     let mut next = rewritten(record, now);
-    next.header.lease = None;
+    if failure != Failure::Forsaken {
+        next.header.lease = None;
+    }
     end_journal(&mut next.header, attempt, unprocessed);
     match failure {
         Failure::Cool { until } => {
@@ -293,6 +297,16 @@ pub(crate) fn fail(
             next.header.state = State::NeedsLogin { cause };
             next.header
                 .note(now, Step::NeedsLogin, attempt, cause.as_str());
+        }
+        Failure::Forsaken => {
+            let mut payload = record.payload().cloned().unwrap_or_default();
+            payload.refresh_token = None;
+            // What is asked for now is no refresh token's any more.
+            next.header.attempt = None;
+            next.header.client_credentials = true;
+            next.set_payload(payload);
+            next.header
+                .note(now, Step::Release, attempt, "forsook the refresh token");
         }
     }
     Move::Write(next, Fail::Written)

@@ -361,6 +361,30 @@ fn rules_12_and_13_an_overtaken_lease_keeps_the_journal_and_starts_a_grace() {
 }
 
 #[test]
+fn a_refresh_token_is_forsaken_by_the_holder_of_the_lease_who_keeps_it() {
+    let first = begun(&grant(), "a", 200);
+    let line = Line::of(&first);
+    let forsake = |row, by, now| fail(row, line, by, Failure::Forsaken, false, at(now));
+    assert_eq!(stayed(forsake(Some(&first), "b", 201)), Fail::NotMine);
+    let next = written(forsake(Some(&first), "a", 201)).0;
+    assert_eq!(next.header.lease, first.header.lease);
+    assert_eq!(Line::of(&next), line);
+    assert!(next.header.refreshable && next.header.attempt.is_none());
+    let payload = next.payload().unwrap();
+    assert!(payload.refresh_token.is_none());
+    assert_eq!(
+        payload.access_tokens.len(),
+        first.payload().unwrap().access_tokens.len()
+    );
+    // One that was overtaken may still be committing a new one (rule 13).
+    let second = begun(&first, "b", 230);
+    assert_eq!(
+        stayed(forsake(Some(&second), "b", 234)),
+        Fail::Grace { until: at(235) }
+    );
+}
+
+#[test]
 fn begin_answers_what_stands_in_its_way() {
     let record = grant();
     let line = Line::of(&record);

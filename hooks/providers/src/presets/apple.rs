@@ -24,6 +24,8 @@ const QUIRKS: Quirks = Quirks {
             ("family_name", "/name/lastName"),
         ],
         more: |_, claims| claims.name_of_parts(),
+        // Anybody may have written anything.
+        nothing_else: true,
     }),
     ..Quirks::NONE
 };

@@ -4,7 +4,7 @@ use tokenkeep_core::{ProviderProfile, Registration, Reuse};
 #[must_use]
 pub fn auth0(domain: impl AsRef<str>) -> Registration {
     // Its issuers end in a slash.
-    anywhere().issuer(format!("{}/", super::issuer_of(domain.as_ref())))
+    anywhere().issuer(format!("{}/", super::issuer_at(domain.as_ref())))
 }
 
 /// The issuer comes from the settings.

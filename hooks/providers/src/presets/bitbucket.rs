@@ -18,6 +18,7 @@ const QUIRKS: Quirks = Quirks {
             ("profile", "/links/html/href"),
         ],
         more: primary_email,
+        ..Profile::EMPTY
     }),
     ..Quirks::NONE
 };

@@ -18,6 +18,7 @@ const QUIRKS: Quirks = Quirks {
             ("locale", "/locale"),
         ],
         more: picture,
+        ..Profile::EMPTY
     }),
     ..Quirks::NONE
 };

@@ -30,6 +30,7 @@ const QUIRKS: Quirks = Quirks {
             ("email", "/email"),
         ],
         more: primary_email,
+        ..Profile::EMPTY
     }),
     ..Quirks::NONE
 };

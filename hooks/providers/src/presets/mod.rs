@@ -135,7 +135,21 @@ pub fn needs_issuer(name: &str) -> bool {
     matches!(name, "auth0" | "keycloak" | "okta" | "zitadel")
 }
 
-/// The issuer at a domain, or the address that was given in its place, without a slash at the end.
+/// The issuer at a domain, or the address that was given in its place, without a slash at the end. A domain is one: with
+/// anything else in it, such as the path in `evil.example/.okta.com`, it is no address, and the client is refused.
+fn issuer_at(domain: &str) -> String {
+    let domain = domain.trim_end_matches('/');
+    let is_domain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    if !domain.contains("://") && !domain.chars().all(is_domain) {
+        return NO_ADDRESS.to_owned();
+    }
+    issuer_of(domain)
+}
+
+/// A registration with it is refused as `invalid_configuration`.
+const NO_ADDRESS: &str = "https://[no domain]";
+
+/// The issuer below a host, or the address that was given in its place, without a slash at the end.
 fn issuer_of(domain: &str) -> String {
     let domain = domain.trim_end_matches('/');
     if domain.contains("://") {

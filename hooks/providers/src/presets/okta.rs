@@ -3,7 +3,7 @@ use tokenkeep_core::{ProviderProfile, Registration, Reuse};
 #[doc = include_str!("../../docs/okta.md")]
 #[must_use]
 pub fn okta(domain: impl AsRef<str>) -> Registration {
-    anywhere().issuer(super::issuer_of(domain.as_ref()))
+    anywhere().issuer(super::issuer_at(domain.as_ref()))
 }
 
 /// The issuer comes from the settings.

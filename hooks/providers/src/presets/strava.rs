@@ -25,6 +25,7 @@ const QUIRKS: Quirks = Quirks {
                 claims.set_text("profile", format!("https://www.strava.com/athletes/{id}"));
             }
         },
+        ..Profile::EMPTY
     }),
     ..Quirks::NONE
 };

@@ -24,6 +24,7 @@ const QUIRKS: Quirks = Quirks {
             ("website", "/data/url"),
         ],
         more: page,
+        ..Profile::EMPTY
     }),
     ..Quirks::NONE
 };

@@ -3,7 +3,7 @@ use tokenkeep_core::Registration;
 #[doc = include_str!("../../docs/zitadel.md")]
 #[must_use]
 pub fn zitadel(domain: impl AsRef<str>) -> Registration {
-    anywhere().issuer(super::issuer_of(domain.as_ref()))
+    anywhere().issuer(super::issuer_at(domain.as_ref()))
 }
 
 /// The issuer comes from the settings.

@@ -15,6 +15,7 @@ const QUIRKS: Quirks = Quirks {
             ("locale", "/language"),
         ],
         more: |_, claims| claims.name_of_parts(),
+        ..Profile::EMPTY
     }),
     ..Quirks::NONE
 };

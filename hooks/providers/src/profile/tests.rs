@@ -43,6 +43,40 @@ fn a_member_with_the_name_of_a_claim_is_that_claim_only_where_it_is_mapped() {
 }
 
 #[test]
+fn an_address_that_a_page_would_run_is_none() {
+    const LINKS: Profile = Profile {
+        claims: &[
+            ("sub", "/id"),
+            ("website", "/blog"),
+            ("picture", "/avatar"),
+            ("profile", "/html_url"),
+            ("name", "/name"),
+        ],
+        ..Profile::EMPTY
+    };
+    for (address, stays) in [
+        ("https://a.example/x", true),
+        ("HTTP://a.example", true),
+        // Written by people: a path at worst.
+        ("a.example/x", true),
+        ("/x", true),
+        ("javascript:alert(1)", false),
+        ("JavaScript:alert(1)", false),
+        ("\u{1} java\nscript:alert(1)", false),
+        ("data:text/html,<script>x</script>", false),
+        ("vbscript:x", false),
+        ("file:///etc/passwd", false),
+    ] {
+        let mut profile = json!({"id": 1, "blog": address, "avatar": address, "html_url": address, "name": address});
+        LINKS.apply(&mut profile).unwrap();
+        for claim in ["website", "picture", "profile"] {
+            assert_eq!(profile.get(claim).is_some(), stays, "{claim} {address:?}");
+        }
+        assert_eq!(profile["name"], address, "a text is no link");
+    }
+}
+
+#[test]
 fn a_profile_without_an_id_is_refused() {
     for id in [
         json!(null),

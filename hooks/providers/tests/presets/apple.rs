@@ -93,11 +93,21 @@ async fn a_key_that_apple_would_refuse_sends_nothing() {
 
 #[tokio::test]
 async fn what_the_browser_says_of_the_user_is_a_name_and_nothing_more() {
-    let world = World::of("apple").await;
+    let mut world = World::of("apple").await;
+    let brought = json!({
+        "name": {"firstName": "Ada", "lastName": "Example", "nickname": "x"},
+        "email": "else@example.com", "email_verified": true, "sub": "somebody else",
+        "roles": ["admin"], "groups": ["staff"], "hd": "corp.example", "tid": "t", "is_private_email": false,
+    });
+    world.fixture.posted.insert("user".to_owned(), brought);
     let login = world.login().await.1.unwrap();
     let userinfo = login.userinfo.unwrap();
-    assert_eq!(userinfo.name(), Some("Ada Example"));
-    // The fixture's browser says that somebody else's address is verified.
+    let only = json!({
+        "sub": world.fixture.claims["sub"],
+        "name": "Ada Example", "given_name": "Ada", "family_name": "Example",
+    });
+    assert_eq!(userinfo.to_value(), only);
+    // The browser says that somebody else's address is verified.
     assert_eq!(userinfo.email(), None);
     assert_eq!(userinfo.email_verified(), None);
     assert_eq!(userinfo.subject(), Some(login.claims.unwrap().subject()));

@@ -148,6 +148,43 @@ fn id_and_secret_are_all_that_a_preset_needs_from_the_settings() {
 }
 
 #[tokio::test]
+async fn a_name_in_front_of_a_domain_leads_to_no_other_host() {
+    use tokenkeep_providers as providers;
+    for tenant in [
+        "evil.example/",
+        "evil.example?",
+        "evil.example#",
+        "evil.example\\",
+        "evil.example:443/",
+        "https:evil.example/",
+        "https:\\evil.example/",
+        "//evil.example/",
+        "user@evil.example/",
+        "x@",
+        "a b",
+        "a\t",
+        "evil.example\u{ff0f}",
+    ] {
+        let place = format!("{tenant}.okta.example");
+        for client in [
+            providers::okta(&place),
+            providers::auth0(&place),
+            providers::zitadel(&place),
+            providers::salesforce(&place),
+        ] {
+            let name = client.name().to_owned();
+            let refused = OAuth::builder()
+                .store(MemoryStore::new())
+                .register(client.client_id("id"))
+                .build();
+            let code = refused.map(|_| ()).map_err(|error| error.code());
+            let expected = Err(ErrorCode::InvalidConfiguration);
+            assert_eq!(code, expected, "{name} {place:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_place_is_where_the_metadata_is_asked_for() {
     use tokenkeep_providers as providers;
     let known = ".well-known/openid-configuration";

@@ -24,7 +24,7 @@ const LOOKS: usize = 8;
 /// One account at one client, as its user sees it.
 pub(crate) struct Connection {
     pub(crate) client: String,
-    /// The label of a further account; empty for the one that `/connect` is about.
+    /// The label of a further account; empty for the one that everybody has.
     pub(crate) account: String,
     pub(crate) state: State,
     pub(crate) scopes: Vec<String>,
@@ -170,13 +170,13 @@ impl Routes {
         };
         let state = info.as_ref().map_or(State::NotConnected, State::of);
         let info = info.filter(|_| state != State::NotConnected);
-        let connect = account
-            .is_empty()
-            .then(|| self.connect_path(&client))
-            .transpose()?;
+        let connect = match state {
+            State::Connected => None,
+            _ => Some(self.connect_path(&client, &account)?),
+        };
         Ok(Connection {
             disconnect: self.own_path(Route::Disconnect, Some(&client))?,
-            connect: connect.filter(|_| state != State::Connected),
+            connect,
             since: info.as_ref().map(GrantInfo::since),
             scopes: info.and_then(|info| info.scopes).unwrap_or_default(),
             state,
@@ -209,15 +209,18 @@ impl Routes {
     }
 
     /// Where a client is connected; the way leads back to the page.
-    fn connect_path(&self, client: &str) -> Result<String, Error> {
+    fn connect_path(&self, client: &str, account: &str) -> Result<String, Error> {
         let mut url = self.own_url(Route::Connect, Some(client))?;
         let back = self.own_path(Route::Connections, None)?;
         url.query_pairs_mut().append_pair("return_to", &back);
+        if !account.is_empty() {
+            url.query_pairs_mut().append_pair("account", account);
+        }
         Ok(url[url::Position::BeforePath..].to_owned())
     }
 
     /// The path of an address of ours, as browsers see it.
-    fn own_path(&self, route: Route, client: Option<&str>) -> Result<String, Error> {
+    pub(super) fn own_path(&self, route: Route, client: Option<&str>) -> Result<String, Error> {
         Ok(self.own_url(route, client)?.path().to_owned())
     }
 }

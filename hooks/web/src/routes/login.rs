@@ -48,6 +48,12 @@ impl Routes {
         }
         if let Some(session) = connect {
             login = login.connect(session.owner());
+            if let Some(label) = request.parameter("account")? {
+                login = login.account(label);
+            }
+            if let Some(sealed) = request.parameter("required")? {
+                login = login.required(sealed);
+            }
         }
         let redirect = login.await?;
         let away = see_other(redirect.url.as_str())?;

@@ -25,6 +25,8 @@ impl LogOutPage {
     /// What browsers must know of the page, whoever drew it.
     pub fn dress(headers: &mut HeaderMap) {
         keep_private(headers);
+        // Somebody could be led to click on it. A policy of the application's own with `frame-ancestors` counts instead.
+        headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
         // With `no-referrer` browsers would post the form without its origin, and applications may check that.
         headers.insert(
             header::REFERRER_POLICY,
@@ -49,7 +51,7 @@ impl Routes {
             ),
             None if wants_json(headers) => return Err(SignedIn::nobody(headers)),
             session => {
-                let mut page = page::log_out(session, &format!("{}/logout", self.prefix));
+                let mut page = page::log_out(session, &self.log_out_path());
                 let session = session.cloned();
                 page.extensions_mut().insert(LogOutPage { session });
                 page
@@ -57,6 +59,12 @@ impl Routes {
         };
         LogOutPage::dress(response.headers_mut());
         Ok(response)
+    }
+
+    /// Where the form goes. Under a path of a host the neighbours' forms must not get it, nor the token in it.
+    fn log_out_path(&self) -> String {
+        let path = self.own_path(Route::LogOut, None);
+        path.unwrap_or_else(|_| format!("{}/{}", self.prefix, Route::LogOut.name()))
     }
 
     pub(super) async fn log_out(&self, request: &Request) -> Result<Response, Error> {

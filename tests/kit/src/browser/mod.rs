@@ -145,7 +145,8 @@ impl Browser {
     }
 
     /// As [`follow`](Self::follow), and signs in by this name where the provider asks for one: a whole login from the
-    /// application's login URL to the page it ends at.
+    /// application's login URL to the page it ends at. Another provider than the browser's own gets no name: the visit ends at
+    /// its page, so a test with two providers takes a browser of each, or [`auto_login`](crate::Provider::auto_login).
     ///
     /// # Errors
     ///

@@ -168,7 +168,7 @@ impl Provider {
         &self.shared.faults
     }
 
-    /// A new browser: no cookies, nobody signed in.
+    /// A new browser: no cookies, nobody signed in. It knows the pages of this provider, and those of no other.
     #[must_use]
     pub fn browser(&self) -> Browser {
         Browser::at(self.issuer())
