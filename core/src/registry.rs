@@ -8,6 +8,7 @@ mod keeping;
 mod keys;
 mod missing;
 mod ready;
+mod source;
 mod upkeep;
 
 use std::{

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{Bounds, Client, Endpoint, Grant, TokenEndpoint};
+use super::{Client, Endpoint, Grant};
 use crate::{
     Error, ErrorCode, Phase, ProviderError, Result, Secret, Token, openid::has_each_member_once,
 };
@@ -58,17 +58,9 @@ impl Client {
                 "the provider has no introspection endpoint",
             ));
         };
-        let endpoint = TokenEndpoint {
-            http: &state.http,
-            client: &state.resolved,
-            url: &url,
-            authentication: authentication.as_ref(),
-            hooks: &state.token_hooks(),
-        };
-        let bounds = Bounds {
-            timeout: state.http.timeout,
-            phase: Phase::Introspect,
-        };
+        let hooks = state.token_hooks();
+        let endpoint = state.endpoint(&url, authentication.as_ref(), &hooks);
+        let bounds = state.bounds(Phase::Introspect);
         let answer = endpoint.introspect(token, bounds).await?;
         // Two members of one name are two answers.
         let text = std::str::from_utf8(&answer.body).ok();

@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    Bounds, BrowserCookies, CallbackParams, Client, ClientState, Cookie, Flow, OpenFlow, check,
+    BrowserCookies, CallbackParams, Client, ClientState, Cookie, Flow, OpenFlow, check,
     oauth1::Legs,
 };
 use crate::{
@@ -296,10 +296,7 @@ impl Client {
         let code = check(params, &flow, answered_by.as_deref(), iss_required)?;
         let clock = Arc::clone(oauth.clock());
         let asked_at = clock.now();
-        let bounds = Bounds {
-            timeout: state.http.timeout,
-            phase: Phase::TokenRequest,
-        };
+        let bounds = state.bounds(Phase::TokenRequest);
         let answer = state
             .at_token_endpoint(false, async |endpoint| {
                 endpoint

@@ -17,7 +17,7 @@ pub use jwt_bearer::JwtBearer;
 pub use token_exchange::{Exchanged, TokenExchange, TokenKind};
 
 use super::{
-    Bounds, Client, ClientState, Login, RequestKind, login::token_of, registration::check_scope,
+    Client, ClientState, Login, RequestKind, login::token_of, registration::check_scope,
     token_endpoint::JWT_BEARER,
 };
 use crate::{
@@ -193,10 +193,7 @@ impl GrantRequest {
         let mut form = std::mem::take(&mut self.form);
         form.append(&mut self.parameters);
         let started_at = oauth.clock().now();
-        let mut bounds = Bounds {
-            timeout: state.http.timeout,
-            phase: Phase::TokenRequest,
-        };
+        let mut bounds = state.bounds(Phase::TokenRequest);
         let signed = match &self.assertion {
             Some(assertion) => {
                 assertion.check()?;

@@ -383,14 +383,32 @@ impl ClientState {
             Some(url) => url.clone(),
             None => self.required(url, Phase::Configure, "token endpoint")?,
         };
-        run(TokenEndpoint {
+        let hooks = self.token_hooks();
+        run(self.endpoint(&url, authentication.as_ref(), &hooks)).await
+    }
+
+    /// An endpoint that is asked as the token endpoint is.
+    pub(super) fn endpoint<'a>(
+        &'a self,
+        url: &'a Url,
+        authentication: &'a dyn ClientAuthentication,
+        hooks: &'a ClientHooks<'a>,
+    ) -> TokenEndpoint<'a> {
+        TokenEndpoint {
             http: &self.http,
             client: &self.resolved,
-            url: &url,
-            authentication: authentication.as_ref(),
-            hooks: &self.token_hooks(),
-        })
-        .await
+            url,
+            authentication,
+            hooks,
+        }
+    }
+
+    /// For a request that no lease bounds.
+    pub(super) fn bounds(&self, phase: Phase) -> Bounds {
+        Bounds {
+            timeout: self.http.timeout,
+            phase,
+        }
     }
 
     /// A server of OAuth 1.0a has no token endpoint, whatever asks for it.
@@ -421,22 +439,10 @@ impl ClientState {
             )
             .with_client(self.name()));
         };
-        let endpoint = TokenEndpoint {
-            http: &self.http,
-            client: &self.resolved,
-            url: &url,
-            authentication: authentication.as_ref(),
-            hooks: &self.token_hooks(),
-        };
+        let hooks = self.token_hooks();
+        let endpoint = self.endpoint(&url, authentication.as_ref(), &hooks);
         endpoint
-            .revoke(
-                token,
-                hint,
-                Bounds {
-                    timeout: self.http.timeout,
-                    phase: Phase::Revoke,
-                },
-            )
+            .revoke(token, hint, self.bounds(Phase::Revoke))
             .await
     }
 

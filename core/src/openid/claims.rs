@@ -7,11 +7,11 @@ use std::{
 };
 
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
+    Deserialize, Deserializer,
     de::{Error as _, MapAccess},
 };
 
-use super::json::{Lenient, NumericDate, ObjectReader, OneOrMany, Text, find_member, read_object};
+use super::json::{Lenient, NumericDate, ObjectReader, OneOrMany, Text, read_object};
 use crate::Timestamp;
 
 /// The claims of a validated ID token (OpenID Connect Core section 2).
@@ -112,31 +112,10 @@ impl IdTokenClaims {
         self.0.kept.sid.as_deref()
     }
 
-    /// Any claim by its name, as it came.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<serde_json::Value> {
-        find_member(&self.0.raw, name)
-    }
-
-    /// All claims, as they came.
-    #[must_use]
-    pub fn to_value(&self) -> serde_json::Value {
-        // It was read before, so it can be read.
-        serde_json::from_str(&self.0.raw).unwrap_or_default()
-    }
-
     fn profile_claims(&self) -> &Profile {
         self.0.profile.get_or_init(|| Profile::read(&self.0.raw))
     }
 }
-
-impl PartialEq for IdTokenClaims {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.raw == other.0.raw
-    }
-}
-
-impl Eq for IdTokenClaims {}
 
 impl fmt::Debug for IdTokenClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -144,12 +123,6 @@ impl fmt::Debug for IdTokenClaims {
             .field("issuer", &self.issuer())
             .field("subject", &self.subject())
             .finish_non_exhaustive()
-    }
-}
-
-impl Serialize for IdTokenClaims {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.raw)
     }
 }
 
@@ -349,9 +322,38 @@ macro_rules! text_accessors {
     };
 }
 
-/// The accessors of the standard claims, for a type with `profile_claims`.
-macro_rules! profile_accessors {
+/// What is the same of all claims that are kept as their text, for a type with that and with `profile_claims`.
+macro_rules! claims_as_they_came {
     ($type:ty) => {
+        impl $type {
+            /// Any claim by its name, as it came.
+            #[must_use]
+            pub fn get(&self, name: &str) -> Option<serde_json::Value> {
+                $crate::openid::json::find_member(&self.0.raw, name)
+            }
+
+            /// All claims, as they came.
+            #[must_use]
+            pub fn to_value(&self) -> serde_json::Value {
+                // It was read before, so it can be read.
+                serde_json::from_str(&self.0.raw).unwrap_or_default()
+            }
+        }
+
+        impl PartialEq for $type {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.raw == other.0.raw
+            }
+        }
+
+        impl Eq for $type {}
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0.raw)
+            }
+        }
+
         /// The standard claims (OpenID Connect Core section 5.1).
         impl $type {
             with_text_claims!(text_accessors);
@@ -377,6 +379,6 @@ macro_rules! profile_accessors {
     };
 }
 
-profile_accessors!(IdTokenClaims);
+claims_as_they_came!(IdTokenClaims);
 
-pub(super) use {profile_accessors, text_accessors, with_text_claims};
+pub(super) use {claims_as_they_came, text_accessors, with_text_claims};

@@ -3,13 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
+    Deserialize, Deserializer,
     de::{Error as _, MapAccess},
 };
 
 use super::{
-    claims::{Profile, profile_accessors, text_accessors, with_text_claims},
-    json::{Lenient, ObjectReader, find_member, read_object},
+    claims::{Profile, claims_as_they_came, text_accessors, with_text_claims},
+    json::{Lenient, ObjectReader, read_object},
 };
 use crate::{Error, ErrorCode, Phase, Result};
 
@@ -100,45 +100,18 @@ impl Userinfo {
         self.0.subject.as_deref()
     }
 
-    /// Any claim by its name, as it came.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<serde_json::Value> {
-        find_member(&self.0.raw, name)
-    }
-
-    /// All claims, as they came.
-    #[must_use]
-    pub fn to_value(&self) -> serde_json::Value {
-        // It was read before, so it can be read.
-        serde_json::from_str(&self.0.raw).unwrap_or_default()
-    }
-
     fn profile_claims(&self) -> &Profile {
         &self.0.profile
     }
 }
 
-profile_accessors!(Userinfo);
-
-impl PartialEq for Userinfo {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.raw == other.0.raw
-    }
-}
-
-impl Eq for Userinfo {}
+claims_as_they_came!(Userinfo);
 
 impl fmt::Debug for Userinfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Userinfo")
             .field("subject", &self.subject())
             .finish_non_exhaustive()
-    }
-}
-
-impl Serialize for Userinfo {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.raw)
     }
 }
 

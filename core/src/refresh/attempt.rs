@@ -8,10 +8,11 @@ use super::{
     circuit::{Pass, Sign},
     coordinator::Landing,
     decide::{self, AfterFailure, By},
-    keeper::{Announce, Keeper, no_token},
+    keeper::{Keeper, no_token},
     refusal::{cooling, key_missing, needs_login},
     snapshot::{Entry, Need, Snapshot},
     source::{Ask, ClientTerms},
+    transact::Announce,
     transition::{self, Begin, Binding, Fail, Failure, Line, Login, OVERTOOK, Terms},
 };
 use crate::{

@@ -6,9 +6,10 @@ use serde_json::Map;
 
 use super::{
     decide::{self, Fate, Homeless},
-    keeper::{Announce, Keeper},
+    keeper::Keeper,
     snapshot::Entry,
     source::ClientTerms,
+    transact::Announce,
     transition::{self, Answered, Commit as Outcome, Line},
 };
 use crate::{

@@ -8,7 +8,8 @@ use std::{
 use tokio::task::JoinSet;
 
 use super::{
-    keeper::{Announce, Keeper},
+    keeper::Keeper,
+    transact::Announce,
     transition::{self, Forget, IssuedBy},
 };
 use crate::{

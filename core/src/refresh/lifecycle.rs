@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     decide::{self, Fate, Homeless},
-    keeper::{Announce, Done, Keeper},
+    keeper::Keeper,
     refusal::key_missing,
     snapshot::{Entry, Snapshot},
     source::ClientTerms,
+    transact::{Announce, Done},
     transition::{
         self, Begin, INSERT_WITHIN, IssuedBy, Line, Login, LoginOutcome, Logout, Move, Terms,
     },

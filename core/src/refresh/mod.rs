@@ -1,9 +1,9 @@
 //! How a token is refreshed once for the whole fleet, over any store.
 //!
-//! [`transition`] and [`decide`] are pure; [`keeper`] runs transitions against the store; [`coordinator`] gathers the callers,
-//! [`attempt`] and [`commit`] are the way of a refresh; [`lifecycle`] is how records begin and end, [`missing`] what becomes of
-//! tokens that live elsewhere; [`snapshot`] is what
-//! callers read; [`news`] tells who listens.
+//! [`transition`] and [`decide`] are pure; [`transact`] runs transitions against the store, at which [`keeper`] looks;
+//! [`coordinator`] gathers the callers, [`attempt`] and [`commit`] are the way of a refresh; [`lifecycle`] is how records begin
+//! and end, [`missing`] what becomes of tokens that live elsewhere; [`snapshot`] is what callers read; [`news`] tells who
+//! listens.
 
 mod attempt;
 mod breaker;
@@ -25,6 +25,7 @@ mod revoke;
 mod rules;
 mod snapshot;
 mod source;
+mod transact;
 mod transition;
 mod upkeep;
 

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio_stream::{Stream, wrappers::WatchStream};
 
 use super::{
-    keeper::{Announce, Keeper},
+    keeper::Keeper,
+    transact::Announce,
     transition::{self, Line, Move},
 };
 use crate::{

@@ -81,7 +81,7 @@ impl OAuth {
     /// `not_initialized`.
     pub fn lists(&self, client: &str) -> Result<bool> {
         let ready = self.ready()?;
-        let by_closures = ready.clients().closures.keeping(client).is_some();
+        let by_closures = ready.clients().parts.closures.keeping(client).is_some();
         Ok(ready.keeper().can_find() && !by_closures)
     }
 

@@ -41,14 +41,14 @@ impl Clients {
             .map_err(|error| error.with_client(name))?;
         let wrong =
             |code, message| Err(Error::new(code, Phase::Configure, message).with_client(name));
-        if keeping.is_none() && closures.on_missing.is_some() && self.closures.for_all() {
+        if keeping.is_none() && closures.on_missing.is_some() && self.parts.closures.for_all() {
             return wrong(
                 ErrorCode::InvalidConfiguration,
                 "on_missing at a client whose tokens the builder's fetch_token reads: that alone says what there is; remove \
                  one of the two",
             );
         }
-        if keeping.is_none() && !self.closures.for_all() && !self.has_store {
+        if keeping.is_none() && !self.parts.closures.for_all() && !self.parts.has_store {
             return wrong(
                 ErrorCode::MissingStore,
                 "this client has no token store: add .store(…) to the builder, or .fetch_token(…) and .update_token(…) to the \
@@ -75,13 +75,13 @@ impl Clients {
 
     /// May there be somebody to ask for a client's tokens that the store has not?
     pub(super) fn may_ask_for_missing(&self, client: &str) -> bool {
-        if self.closures.keeping(client).is_some() {
+        if self.parts.closures.keeping(client).is_some() {
             return false;
         }
         let known = self.registered(client).or_else(|| self.found(client));
-        self.on_missing.is_some()
+        self.parts.on_missing.is_some()
             || known.map_or_else(
-                || self.source.is_some(),
+                || self.parts.source.is_some(),
                 |state| state.resolved.on_missing.is_some(),
             )
     }
@@ -93,7 +93,7 @@ impl Clients {
             .resolved
             .on_missing
             .as_ref()
-            .or(self.on_missing.as_ref())
+            .or(self.parts.on_missing.as_ref())
         else {
             return Ok(None);
         };

@@ -58,7 +58,7 @@ const JWT_BEARER: Group = Group {
 };
 
 const KEPT: Group = Group {
-    file: "core/src/registry/clients.rs",
+    file: "core/src/registry/source.rs",
     part: Part::Grants,
     checks: &[(
         "the assertion of a grant that is kept",

@@ -918,7 +918,7 @@ const BROWSER: Group = Group {
 
 /// Who is shown a token when it is revoked.
 const REVOCATION: Group = Group {
-    file: "core/src/registry/clients.rs",
+    file: "core/src/registry/source.rs",
     part: Part::Login,
     checks: &[(
         "revoking a token at another provider",
@@ -1007,7 +1007,7 @@ const REDIRECT: Group = Group {
 
 /// What a refresh brings.
 const REFRESHED: Group = Group {
-    file: "core/src/registry/clients.rs",
+    file: "core/src/registry/source.rs",
     part: Part::Refresh,
     checks: &[(
         "a grant that ends for a key that is published too late",

@@ -15,7 +15,7 @@ use url::Url;
 use super::{Asked, check_scopes};
 use crate::{
     Clock, Error, ErrorCode, Login, Phase, Result, Secret, Target, Timestamp,
-    client::{Bounds, Client, ClientState, Endpoint, RequestKind, TokenEndpoint},
+    client::{Client, ClientState, Endpoint, RequestKind},
     http::{Answer, is_loopback, is_secure},
     openid::has_each_member_once,
     token::{TokenFailure, Verdict},
@@ -152,17 +152,9 @@ impl DeviceAuthorization {
         let token_endpoint = state.token_endpoint().await?;
         state.required(token_endpoint, Phase::Authorize, "token endpoint")?;
         let clock = oauth.clock();
-        let endpoint = TokenEndpoint {
-            http: &state.http,
-            client: &state.resolved,
-            url: &url,
-            authentication: authentication.as_ref(),
-            hooks: &state.token_hooks(),
-        };
-        let bounds = Bounds {
-            timeout: state.http.timeout,
-            phase: Phase::Authorize,
-        };
+        let hooks = state.token_hooks();
+        let endpoint = state.endpoint(&url, authentication.as_ref(), &hooks);
+        let bounds = state.bounds(Phase::Authorize);
         let (started_at, began) = (clock.now(), clock.monotonic());
         let answer = endpoint
             .device_authorization(&self.parameters, &target, bounds)
@@ -383,10 +375,7 @@ async fn ask(question: Question) -> Result<Login, NotYet> {
     } = question;
     let oauth = client.oauth()?;
     let clock: &dyn Clock = oauth.clock().as_ref();
-    let bounds = Bounds {
-        timeout: state.http.timeout,
-        phase: Phase::TokenRequest,
-    };
+    let bounds = state.bounds(Phase::TokenRequest);
     let form = [
         ("grant_type".to_owned(), Secret::new(GRANT_TYPE)),
         ("device_code".to_owned(), device_code),
