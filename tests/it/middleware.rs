@@ -19,7 +19,6 @@ use tokenkeep_testing::{OAuth1Provider, Provider, Replies, Reply};
 
 use crate::{
     login::origins::{FOREIGN, OWN, UNREADABLE},
-    oauth1::Photos,
     world::{CLIENT, World, alice},
 };
 
