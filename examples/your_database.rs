@@ -1,8 +1,7 @@
 //! Tokens in a table of your own: two methods make a store. The program tries what it claims.
 
-use sqlx::{SqlitePool, query, query_scalar, sqlite::SqlitePoolOptions};
+use sqlx::{SqlitePool, query, query_scalar};
 use tokenkeep::{TokenKey, store::*};
-
 const TABLE: &str = "CREATE TABLE accounts (id TEXT PRIMARY KEY, stamp TEXT, token BLOB)";
 const FETCH: &str = "SELECT token FROM accounts WHERE id = ?1";
 const INSERT: &str = "INSERT INTO accounts VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
@@ -50,8 +49,9 @@ impl TokenStore for Accounts {
 
 #[tokio::main]
 pub(crate) async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let pool = SqlitePoolOptions::new().max_connections(1);
-    let pool = pool.connect("sqlite::memory:").await?;
+    let folder = tempfile::tempdir()?; // in memory, a dropped call's connection would take all with it
+    let url = format!("sqlite:{}/accounts?mode=rwc", folder.path().display());
+    let pool = SqlitePool::connect(&url).await?;
     query(TABLE).execute(&pool).await?;
     let report = tokenkeep_testing::conformance::check(|| async { Accounts(pool) }).await;
     println!("{report}");
