@@ -171,7 +171,7 @@ async fn a_refresh_token_of_the_application_that_is_refused_or_missing_costs_one
         on_every_store(Provider::builder, async |world| {
             let (one, two) = (world.oauth(), world.second().await);
             let mut updates = one.token_updates().unwrap();
-            adopted(&world, &one, refresh_token).await;
+            adopted(world, &one, refresh_token).await;
             let callers: Vec<_> = (0..20)
                 .map(|n| {
                     let oauth = if n % 2 == 0 { &one } else { &two.0 };

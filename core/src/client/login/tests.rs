@@ -11,6 +11,7 @@ fn an_empty_subject_is_nobody() {
         return_to: None,
         flow_data: Value::Null,
         connect: None,
+        account: String::new(),
         issuer: "https://op.example/token".into(),
         client_id: "id".into(),
         base: "https://app.example/".parse().ok(),
