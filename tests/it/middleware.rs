@@ -19,6 +19,7 @@ use tokenkeep_testing::{OAuth1Provider, Provider, Replies, Reply};
 
 use crate::{
     login::origins::{FOREIGN, OWN, UNREADABLE},
+    oauth1::Photos,
     world::{CLIENT, World, alice},
 };
 

@@ -5,7 +5,9 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::{Client, Endpoint, Grant};
-use crate::{Error, ErrorCode, Phase, ProviderError, Result, Secret, Token};
+use crate::{
+    Error, ErrorCode, Phase, ProviderError, Result, Secret, Token, openid::has_each_member_once,
+};
 
 /// What a provider knows of a token (RFC 7662 section 2.2). `Debug` shows only whether it is active.
 #[derive(Clone, PartialEq)]
@@ -60,11 +62,11 @@ impl Client {
         let endpoint = state.endpoint(&url, authentication.as_ref(), &hooks);
         let bounds = state.bounds(Phase::Introspect);
         let answer = endpoint.introspect(token, bounds).await?;
-        let members = if answer.is_json() {
-            serde_json::from_slice::<Map<String, Value>>(&answer.body).ok()
-        } else {
-            None
-        };
+        // Two members of one name are two answers.
+        let text = std::str::from_utf8(&answer.body).ok();
+        let members = text
+            .filter(|text| answer.is_json() && has_each_member_once(text))
+            .and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
         let active = members
             .as_ref()
             .and_then(|members| members.get("active")?.as_bool());

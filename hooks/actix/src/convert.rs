@@ -27,8 +27,8 @@ pub(crate) fn headers(headers: &HeaderMap) -> http::HeaderMap {
 }
 
 pub(crate) fn method(method: &actix_web::http::Method) -> http::Method {
-    // What one generation takes as a method the other takes too; of anything else nothing may be changed.
-    http::Method::from_bytes(method.as_str().as_bytes()).unwrap_or(http::Method::TRACE)
+    // What one generation takes as a method the other takes too. Anything else may change something, and is none of our routes'.
+    http::Method::from_bytes(method.as_str().as_bytes()).unwrap_or(http::Method::PATCH)
 }
 
 pub(crate) fn status(status: http::StatusCode) -> StatusCode {

@@ -147,7 +147,8 @@ async fn a_provider_is_asked_what_it_knows_of_a_token() {
     world.provider.expire_access_tokens();
     let known = grant.introspect().await.unwrap();
     assert!(!known.is_active());
-    for body in [r#"{"active": "yes"}"#, "{}", "[]", "true"] {
+    let twice = r#"{"active": false, "active": true}"#;
+    for body in [r#"{"active": "yes"}"#, twice, "{}", "[]", "true"] {
         let answer = Fault::Answer {
             status: 200,
             content_type: "application/json".into(),

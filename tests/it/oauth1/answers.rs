@@ -98,6 +98,8 @@ async fn an_answer_that_is_no_form_or_no_token_is_named_and_not_shown() {
         (json, "is JSON and not form-encoded"),
         ("request-token-0123", "is not form-encoded"),
         ("", "is not form-encoded"),
+        // Nobody knows that it is one, and it looks like none.
+        ("request-secret-0123", "is not form-encoded"),
         (&doubled, "has a member twice"),
         (&doubled_extra, "has a member twice"),
         (&large, "is larger than 64 KiB"),

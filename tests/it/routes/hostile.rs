@@ -6,19 +6,27 @@ use tokenkeep_testing::signed_in;
 use super::{assert_private, error};
 use crate::{
     web::{App, Framework, on_each_framework},
-    world::World,
+    world::{World, soon},
 };
 
 async fn with_page(framework: Framework) -> App {
     App::with(framework, |routes| routes.connections(|_, _| true)).await
 }
 
-/// A request of somebody who is signed in, with whatever else stands in it.
-fn request(app: &App, cookie: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
-    let plain = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-    let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-    let request = plain.build().unwrap().request(method, app.at(path));
-    request.header("cookie", cookie)
+/// Requests of somebody who is signed in, with whatever else stands in them.
+struct Asks<'a>(&'a App, reqwest::Client);
+
+impl<'a> Asks<'a> {
+    fn of(app: &'a App) -> Self {
+        let plain = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        Self(app, plain.build().unwrap())
+    }
+
+    fn request(&self, cookie: &str, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.1.request(method, self.0.at(path));
+        request.header("cookie", cookie)
+    }
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -27,6 +35,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 async fn a_token_stands_where_no_other_site_can_put_it(framework: Framework) {
     let app = with_page(framework).await;
     let alice = signed_in(&app.oauth, "alice").await.unwrap();
+    let asks = Asks::of(&app);
     let bob = signed_in(&app.oauth, "bob").await.unwrap();
     let csrf = &alice.csrf;
     let boundary = "multipart/form-data; boundary=x";
@@ -50,7 +59,7 @@ async fn a_token_stands_where_no_other_site_can_put_it(framework: Framework) {
         (String::new(), FORM, format!("x=y;csrf={csrf}")),
     ] {
         for path in ["/disconnect/op", "/logout"] {
-            let post = request(&app, &alice.cookie, "POST", &format!("{path}{query}"));
+            let post = asks.request(&alice.cookie, "POST", &format!("{path}{query}"));
             let post = post.header("content-type", media).body(body.clone());
             let answer = post.send().await.unwrap();
             assert_eq!(answer.status(), 403, "{path}{query} {media} {body}");
@@ -62,7 +71,9 @@ async fn a_token_stands_where_no_other_site_can_put_it(framework: Framework) {
         ("x-method-override", "POST"),
         ("x-csrf-token", "x"),
     ] {
-        let get = request(&app, &alice.cookie, "GET", "/disconnect/op").header(name, value);
+        let get = asks
+            .request(&alice.cookie, "GET", "/disconnect/op")
+            .header(name, value);
         assert_eq!(get.send().await.unwrap().status(), 405, "{name}");
     }
     assert!(
@@ -74,7 +85,7 @@ async fn a_token_stands_where_no_other_site_can_put_it(framework: Framework) {
     );
     let own = app.oauth.client("op").unwrap().owner("alice");
     own.token().await.unwrap();
-    let post = request(&app, &alice.cookie, "POST", "/disconnect/op");
+    let post = asks.request(&alice.cookie, "POST", "/disconnect/op");
     let post = post
         .header("content-type", FORM)
         .body(format!("csrf={csrf}"));
@@ -86,6 +97,7 @@ async fn a_token_stands_where_no_other_site_can_put_it(framework: Framework) {
 async fn a_label_names_an_account_and_nothing_else(framework: Framework) {
     let app = with_page(framework).await;
     let alice = signed_in(&app.oauth, "alice").await.unwrap();
+    let asks = Asks::of(&app);
     let (_, session) = alice
         .session
         .key()
@@ -113,7 +125,7 @@ async fn a_label_names_an_account_and_nothing_else(framework: Framework) {
         ("a\0b", 400),
         (&long, 400),
     ] {
-        let post = request(&app, &alice.cookie, "POST", "/disconnect/op");
+        let post = asks.request(&alice.cookie, "POST", "/disconnect/op");
         let fields = [("csrf", alice.csrf.as_str()), ("account", label)];
         let answer = post.form(&fields).send().await.unwrap();
         assert_eq!(answer.status(), status, "{label:?}");
@@ -143,12 +155,15 @@ async fn a_logout_form_goes_to_the_application_and_not_to_its_neighbour(framewor
             |routes| routes.prefix(prefix),
         );
         let alice = signed_in(&app.oauth, "alice").await.unwrap();
+        let asks = Asks::of(&app);
         let place = if prefix.is_empty() {
             "/logout"
         } else {
             "/auth/logout"
         };
-        let page = request(&app, &alice.cookie, "GET", place).header("accept", "text/html");
+        let page = asks
+            .request(&alice.cookie, "GET", place)
+            .header("accept", "text/html");
         let page = page.send().await.unwrap().text().await.unwrap();
         let (_, form) = page.split_once("<form method=\"post\" action=\"").unwrap();
         assert_eq!(form.split('"').next(), Some(action), "{base} {prefix}");
@@ -166,6 +181,7 @@ async fn a_page_that_the_application_draws_stands_in_no_frame_either(framework: 
 async fn every_answer_is_private_and_every_page_is_sealed(framework: Framework) {
     let app = with_page(framework).await;
     let alice = signed_in(&app.oauth, "alice").await.unwrap();
+    let asks = Asks::of(&app);
     let mut seen = 0;
     for route in [
         "login/op",
@@ -189,7 +205,7 @@ async fn every_answer_is_private_and_every_page_is_sealed(framework: Framework) 
         for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS"] {
             for cookie in ["", &alice.cookie] {
                 for accept in ["text/html", "application/json", "*/*"] {
-                    let asked = request(&app, cookie, method, &format!("/{route}"));
+                    let asked = asks.request(cookie, method, &format!("/{route}"));
                     let asked = asked.header("accept", accept).header("content-type", FORM);
                     let answer = asked.send().await.unwrap();
                     let what = format!("{method} /{route} {accept} {}", answer.status());
@@ -230,13 +246,52 @@ async fn every_answer_is_private_and_every_page_is_sealed(framework: Framework) 
     assert!(seen > 50, "{seen}");
 }
 
+/// Whoever answers before a body is read must not take it for the next request: that would come with somebody else's cookie.
+async fn a_body_that_nobody_reads_is_no_next_request(framework: Framework) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let app = with_page(framework).await;
+    let address = app.base.trim_start_matches("http://").to_owned();
+    for (method, path) in [
+        ("POST", "/form"),
+        ("POST", "/disconnect/op"),
+        ("POST", "/login/op"),
+        ("PUT", "/callback/op"),
+        ("GET", "/login/op"),
+        ("POST", "/callback/op"),
+    ] {
+        for padding in [0, 100_000] {
+            let inner = "GET /cookies HTTP/1.1\r\nHost: x\r\n\r\n";
+            let body = "y".repeat(padding) + inner;
+            let outer = format!(
+                "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let mut connection = tokio::net::TcpStream::connect(&address).await.unwrap();
+            let last = "GET /me HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+            let _ = connection.write_all(outer.as_bytes()).await;
+            let _ = connection.write_all(last.as_bytes()).await;
+            let mut answer = Vec::new();
+            let _ = soon(connection.read_to_end(&mut answer)).await;
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with("HTTP/1.1 "), "{method} {path} {padding}");
+            // Only the hidden one would have set it.
+            assert!(
+                !answer.contains("own=1"),
+                "{method} {path} {padding}: {answer}"
+            );
+        }
+    }
+}
+
 /// A link that leads through a login, or that somebody clicks on elsewhere.
 async fn no_other_site_disconnects_or_connects_whatever_it_sends_along(framework: Framework) {
     let app = with_page(framework).await;
     let alice = signed_in(&app.oauth, "alice").await.unwrap();
+    let asks = Asks::of(&app);
     for site in ["cross-site", "same-site"] {
         for method in ["GET", "HEAD"] {
-            let asked = request(&app, &alice.cookie, method, "/connect/op?return_to=/");
+            let asked = asks.request(&alice.cookie, method, "/connect/op?return_to=/");
             let asked = asked.header("sec-fetch-site", site);
             let answer = asked
                 .header("accept", "application/json")
@@ -259,6 +314,7 @@ on_each_framework!(
     a_page_that_the_application_draws_stands_in_no_frame_either,
     every_answer_is_private_and_every_page_is_sealed,
     no_other_site_disconnects_or_connects_whatever_it_sends_along,
+    a_body_that_nobody_reads_is_no_next_request,
 );
 
 /// What is missing is an error that says so, and no panic.

@@ -28,7 +28,8 @@ pub enum AssertionAudience {
     #[default]
     Issuer,
     /// The token endpoint, also in requests to other endpoints: what OpenID Connect Core section 9 says, and older
-    /// providers expect.
+    /// providers expect. An endpoint of another origin is shown such an assertion only if the registration names it: whoever
+    /// answers there could use it at the token endpoint.
     TokenEndpoint,
     /// Exactly this.
     Exactly(String),

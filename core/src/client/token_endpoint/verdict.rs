@@ -188,7 +188,10 @@ pub(in crate::client) fn describe(answer: &Answer, sent: &[Secret]) -> String {
         |media| excerpt(&scrub(&media, sent)),
     );
     let size = answer.body.len();
-    let page = (media == "text/html" || media == "text/plain")
+    // What calls itself a success and is no page may be the token itself.
+    let is_page = answer.body.trim_ascii_start().starts_with(b"<");
+    let may_be_token = answer.status.is_success() && !is_page;
+    let page = (!may_be_token && (media == "text/html" || media == "text/plain"))
         .then(|| std::str::from_utf8(&answer.body).ok())
         .flatten()
         .map(|text| scrub(&without_tags(text), sent))

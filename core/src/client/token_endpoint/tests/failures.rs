@@ -243,6 +243,10 @@ async fn a_page_is_quoted_only_if_it_cannot_hold_a_token() {
         shown("text/plain", body).await;
     }
     shown("application/octet-stream", "hunter2").await;
+    for content_type in ["text/plain", "text/html"] {
+        let fixture = Fixture::new([answer(200, content_type, "hunter2")]);
+        shows_no_secret(&fixture.refresh().await.unwrap_err(), &["hunter2"]);
+    }
     shown("application/json", r#"{"access_token": "hunter2"}"#).await;
     shown("text/html", &"long page ".repeat(10_000)).await;
 }
