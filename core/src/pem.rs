@@ -72,6 +72,25 @@ pub(crate) fn private_key(text: &str) -> Result<(Form, Zeroizing<Vec<u8>>), &'st
     Err(other.unwrap_or("it has no PEM block of a private key (-----BEGIN PRIVATE KEY-----)"))
 }
 
+/// The first certificate of a text, in DER.
+pub(super) fn certificate(text: &str) -> Result<Vec<u8>, &'static str> {
+    if text.len() > MAX_LEN {
+        return Err("it is longer than 64 KiB");
+    }
+    let text = Zeroizing::new(text.replace("\\n", "\n"));
+    let mut rest = text.as_str();
+    while let Some((label, body, behind)) = block(rest) {
+        rest = behind;
+        if label == "CERTIFICATE" {
+            let digits: String = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+            return BASE64
+                .decode(digits)
+                .map_err(|_| "its PEM block is not base64");
+        }
+    }
+    Err("it has no PEM block of a certificate (-----BEGIN CERTIFICATE-----)")
+}
+
 const ENCRYPTED: &str =
     "it is encrypted; decrypt it where secrets are kept: openssl pkey -in … -out …";
 

@@ -140,6 +140,15 @@ impl Provider {
             .count()
     }
 
+    /// How many requests at its token and revocation endpoints it has refused.
+    pub(crate) async fn refusals(&self) -> usize {
+        let requests = self.list("/-/requests").await;
+        requests
+            .iter()
+            .filter(|request| request["status"] != 200)
+            .count()
+    }
+
     /// How many revocations it has accepted.
     pub(crate) async fn revocations(&self) -> usize {
         self.list("/-/requests")

@@ -17,6 +17,10 @@ pub(crate) fn cases() -> Vec<Case> {
         slow_tokens: true,
         ..Setup::default()
     };
+    let by = |method| Setup {
+        method: Some(method),
+        ..Setup::default()
+    };
     vec![
         case!(provider::login_answers_as_the_contract_says),
         case!(provider::login_without_session_is_asked_for),
@@ -36,6 +40,14 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(provider::events_tell_of_a_refresh),
         case!(provider::logout_ends_both_sessions),
         case!(provider::foreign_logout_state),
+        case!(
+            provider::a_client_proves_itself_by_its_key,
+            by("private_key_jwt")
+        ),
+        case!(
+            provider::a_client_proves_itself_by_its_secret_that_it_keeps,
+            by("client_secret_jwt")
+        ),
     ]
 }
 
@@ -228,6 +240,32 @@ async fn rotation(world: Arc<World>) {
         "each refresh brought a new one"
     );
     alice.get("/userinfo/op").await.expect(200);
+}
+
+async fn a_client_proves_itself_by_its_key(world: Arc<World>) {
+    proves_itself_by_assertions(&world).await;
+}
+
+async fn a_client_proves_itself_by_its_secret_that_it_keeps(world: Arc<World>) {
+    proves_itself_by_assertions(&world).await;
+}
+
+/// A code, refreshes and a revocation: the provider takes each assertion once.
+async fn proves_itself_by_assertions(world: &Arc<World>) {
+    let alice = world.person();
+    alice.log_in("op", "alice").await;
+    for _ in 0..2 {
+        alice.post("/tokens/op/refresh").await.expect(200);
+    }
+    alice.get("/userinfo/op").await.expect(200);
+    assert_eq!(world.provider.token_requests("authorization_code").await, 1);
+    assert_eq!(world.provider.token_requests("refresh_token").await, 2);
+    alice.post("/tokens/op/revoke").await.expect(200);
+    eventually("the revocation", Duration::from_secs(10), async || {
+        (world.provider.revocations().await > 0).then_some(())
+    })
+    .await;
+    assert_eq!(world.provider.refusals().await, 0);
 }
 
 async fn four_refreshes_at_once_are_one(world: Arc<World>) {

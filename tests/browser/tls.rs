@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
 
 use crate::parts::{APPLICATION, SITES};
 
@@ -59,6 +60,27 @@ impl Certificates {
     pub(crate) fn root(&self) -> reqwest::Certificate {
         reqwest::Certificate::from_pem(&std::fs::read(&self.root).unwrap()).unwrap()
     }
+}
+
+/// A key of the client's, by which it signs: PKCS#8 in PEM, and the public one as a JWK.
+pub(crate) fn signing_key(folder: &Path) -> (String, Value) {
+    let key = folder.join("client.key");
+    let at = key.display();
+    openssl(&format!(
+        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {at}"
+    ));
+    let public = openssl(&format!("pkey -in {at} -pubout -outform der"));
+    // The point stands at the end: 4, x, y (RFC 5480 section 2.2).
+    let point = &public[public.len() - 64..];
+    let coordinate = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let jwk = json!({
+        "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": "client-1",
+        "x": coordinate(&point[..32]), "y": coordinate(&point[32..]),
+    });
+    let pem = std::fs::read_to_string(&key).unwrap();
+    // What is in the folder at the end is searched for it.
+    std::fs::remove_file(key).unwrap();
+    (pem, jwk)
 }
 
 /// No argument of ours has a blank.

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::evidence::Evidence;
 use crate::parts::{APPLICATION, Chromium, Demo, Provider, encoded, free_port, http};
 use crate::person::Person;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, signing_key};
 use crate::window;
 
 /// How long a test may take on a busy machine.
@@ -58,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) https: bool,
     /// The application's host name over http; `127.0.0.1` if not said.
     pub(crate) host: Option<&'static str>,
+    /// How the client `op` proves itself: `client_secret_basic` if not said.
+    pub(crate) method: Option<&'static str>,
 }
 
 pub(crate) struct World {
@@ -101,6 +103,19 @@ impl World {
             None => ("http", setup.host.unwrap_or("127.0.0.1")),
         };
         let base = format!("{scheme}://{host}:{}", free_port());
+        let method = setup.method.unwrap_or("client_secret_basic");
+        let mut op_client = client(&op.0, &op.1, method, &base);
+        let key_of_op = (method == "private_key_jwt").then(|| {
+            let (pem, jwk) = signing_key(folder.path());
+            evidence.secret("the private key of op", pem.lines().nth(1).unwrap());
+            op_client["jwks"] = json!({ "keys": [jwk] });
+            op_client.as_object_mut().unwrap().remove("client_secret");
+            pem
+        });
+        if method.ends_with("_jwt") {
+            let algorithm = key_of_op.as_ref().map_or("HS256", |_| "ES256");
+            op_client["token_endpoint_auth_signing_alg"] = algorithm.into();
+        }
         let config = json!({
             "tokenDelay": if setup.slow_tokens { 1000 } else { 0 },
             "tls": tls.as_ref().map(|tls| json!({
@@ -108,7 +123,7 @@ impl World {
                 "key": std::fs::read_to_string(&tls.key).unwrap(),
             })),
             "clients": [
-                client(&op.0, &op.1, "client_secret_basic", &base),
+                op_client,
                 client("other", &other_secret, "client_secret_post", &base),
             ],
         });
@@ -141,12 +156,22 @@ impl World {
             if setup.form_post && id == "other" {
                 kwargs["prompt"] = "none".into();
             }
+            let mut own = kwargs.clone();
+            match &key_of_op {
+                Some(pem) if id == "op" => {
+                    own["private_key"] = pem.as_str().into();
+                    own["private_key_id"] = "client-1".into();
+                }
+                _ => environment.push((format!("{name}_CLIENT_SECRET"), client_secret.clone())),
+            }
+            if id == "op" && setup.method.is_some() {
+                own["token_endpoint_auth_method"] = method.into();
+            }
             environment.extend([
                 (format!("{name}_CLIENT_ID"), id.clone()),
-                (format!("{name}_CLIENT_SECRET"), client_secret.clone()),
                 (format!("{name}_ISSUER"), issuer.clone()),
                 (format!("{name}_API_BASE_URL"), format!("{issuer}/")),
-                (format!("{name}_CLIENT_KWARGS"), kwargs.to_string()),
+                (format!("{name}_CLIENT_KWARGS"), own.to_string()),
             ]);
         }
         let store = folder.path().join("tokens.sqlite");

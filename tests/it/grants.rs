@@ -1,5 +1,6 @@
 //! How a client proves who it is, and the grants beside the authorization code.
 
+mod certificates;
 mod client_auth;
 mod device;
 mod others;

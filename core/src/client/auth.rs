@@ -132,7 +132,7 @@ pub trait ClientAuthentication: Send + Sync + fmt::Debug + 'static {
 /// A key that stands here is a [`SigningKey`].
 ///
 /// # Contract
-/// [`algorithm`](Self::algorithm) and [`key_id`](Self::key_id) stay the same for a signer's whole life. The signature is
+/// [`algorithm`](Self::algorithm), [`key_id`](Self::key_id) and the thumbprint stay the same for a signer's whole life. The signature is
 /// in the form of JWS (RFC 7518 section 3): for ECDSA `R || S`, not DER.
 ///
 /// # Cancel safety
@@ -144,6 +144,12 @@ pub trait Signer: Send + Sync + fmt::Debug + 'static {
 
     /// The `kid` of the JWS header, if the key has one.
     fn key_id(&self) -> Option<&str>;
+
+    /// The `x5t#S256` of the JWS header, for providers that find a key by its certificate (RFC 7515 section 4.1.8): the
+    /// SHA-256 of the certificate in DER, as base64url without padding.
+    fn certificate_thumbprint(&self) -> Option<&str> {
+        None
+    }
 
     /// Signs the JWS signing input.
     ///

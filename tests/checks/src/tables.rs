@@ -57,6 +57,7 @@ pub(crate) const GROUPS: &[Group] = &[
     EXCHANGE,
     ASSERTION,
     KEPT_GRANT,
+    CERTIFICATE,
     OWN_GRANT,
     FOUNDED,
     OAUTH1_LEGS,
@@ -1489,6 +1490,17 @@ const FOUNDED: Group = Group {
         "a grant of the application of another registration",
         "record.header.state == State::Active && binding.fits(record)",
         "record.header.state == State::Active",
+    )],
+};
+
+/// What a certificate says of a key.
+const CERTIFICATE: Group = Group {
+    file: "core/src/client/auth/signing_key.rs",
+    part: Part::Grants,
+    checks: &[(
+        "a certificate of another key",
+        "if !der.windows(own.len()).any(|part| part == own) {",
+        "if der.len() < own.len() {",
     )],
 };
 

@@ -371,6 +371,8 @@ async fn without_a_userinfo_endpoint_the_error_names_it() {
     let asked = oauth.client("plain").unwrap();
     let error = refused(asked.userinfo(&token, None).await, ErrorCode::Unsupported);
     assert!(error.message().contains("call userinfo_url()"), "{error}");
+    // 500 is a fault of ours, and this is none.
+    assert_eq!(error.code().http_status(), 501);
     assert_eq!(error.client(), Some("plain"));
 }
 

@@ -12,7 +12,7 @@ use super::{Bearer, challenge::Challenge, place::Material, url};
 use crate::{
     Action, Error, ErrorCode, Owner, Phase, ProviderError, Result, Transport,
     client::{Client, ClientState, Grant, Placement},
-    oauth1::{SignatureType, without_protocol},
+    oauth1::without_protocol,
     refresh::Need,
     token::Credential,
 };

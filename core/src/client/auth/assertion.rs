@@ -49,6 +49,9 @@ pub(crate) async fn sign(signer: &dyn Signer, claims: &Map<String, Value>) -> Re
     if let Some(kid) = signer.key_id() {
         header["kid"] = kid.into();
     }
+    if let Some(thumbprint) = signer.certificate_thumbprint() {
+        header["x5t#S256"] = thumbprint.into();
+    }
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let header = encode(header.to_string().as_bytes());
     // A Map is always writable as JSON.
