@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{features, grants, tables, weak_points};
+use crate::source;
 
 /// A check in the source.
 #[derive(Clone, Copy)]
@@ -134,12 +134,7 @@ pub(crate) fn parts(checks: &[Check]) -> Vec<Part> {
 
 /// Every check.
 pub(crate) fn checks() -> impl Iterator<Item = Check> {
-    let groups = tables::GROUPS
-        .iter()
-        .chain(weak_points::GROUPS)
-        .chain(features::GROUPS)
-        .chain(grants::GROUPS);
-    groups.flat_map(|group| {
+    source::groups().flat_map(|group| {
         group.checks.iter().map(|&(name, text, instead)| Check {
             name,
             file: group.file,

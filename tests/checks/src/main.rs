@@ -7,15 +7,12 @@
 //! makes.
 
 mod by_row;
-mod features;
-mod grants;
 mod list;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
 mod rows;
-mod tables;
-mod weak_points;
+mod source;
 mod work;
 
 use std::{env, process::ExitCode};

@@ -280,5 +280,8 @@ fn a_key_shows_nothing_of_itself() {
     let jwk = rsa_jwk(&pkcs1, true);
     let key = SigningKey::from_jwk(SigningAlgorithm::Rs256, &jwk).unwrap();
     let shown = format!("{key:?}");
-    assert_eq!(shown, "SigningKey { algorithm: Rs256, key_id: None, .. }");
+    assert_eq!(
+        shown,
+        "SigningKey { algorithm: Rs256, key_id: None, certificate_thumbprint: None, .. }"
+    );
 }
