@@ -175,7 +175,8 @@ impl ApiRequest {
     /// `foreign_origin`: no token is sent there. `token_rejected`, `insufficient_scope`, `step_up_required`: the API wants
     /// another token, and its [action](Error::action) is to log in
     /// ([`required_by`](crate::AuthorizeRedirect::required_by)) or, where it was renewed and a streamed body cannot be sent
-    /// again, to try again. `request_failed`: there is no answer. And those of [`Grant::token`].
+    /// again, to try again. `request_failed`: there is no answer. `unsupported`: a path, and the client has no `api_base_url`. And
+    /// those of [`Grant::token`].
     ///
     /// # Cancel safety
     /// Whether the API processed the request is unknown then. A refresh goes on.

@@ -12,7 +12,7 @@ const MAX_URL: usize = 32 * 1024;
 ///
 /// # Errors
 /// `foreign_origin` for whatever could name another origin, such as `//other.example/x`; `invalid_parameter` for a path
-/// that climbs out of the base, such as `../x`.
+/// that climbs out of the base, such as `../x`; `unsupported` for one without a base.
 pub(crate) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
     let ambiguous = path.starts_with("//")
         || path.contains('\\')
@@ -38,9 +38,10 @@ pub(crate) fn resolve(client: &Resolved, path: &str) -> Result<Url> {
         check_allowed(client, &url, "the request goes to")?;
         return Ok(url);
     }
+    // Nothing is wrong with such a client: its calls name whole addresses.
     let Some(base) = &client.api_base_url else {
         return Err(Error::new(
-            ErrorCode::InvalidConfiguration,
+            ErrorCode::Unsupported,
             Phase::Request,
             format!(
                 "the client has no api_base_url that a path could be relative to; set {}_API_BASE_URL or call api_base_url()",

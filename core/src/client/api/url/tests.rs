@@ -32,6 +32,16 @@ fn paths_stand_below_the_base() {
 }
 
 #[test]
+fn without_a_base_a_path_says_what_to_set_and_a_whole_address_is_called() {
+    let mut client = client();
+    client.api_base_url = None;
+    let error = resolve(&client, "me").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Unsupported);
+    assert!(error.message().contains("C_API_BASE_URL"), "{error}");
+    resolve(&client, "https://more.example/me").unwrap();
+}
+
+#[test]
 fn paths_cannot_climb_out_of_the_base() {
     for path in [
         "..",
