@@ -338,6 +338,15 @@ pub(super) const GROUPS: &[Group] = &[
             ),
         ],
     },
+    Group {
+        file: "core/src/openid/loader/remote.rs",
+        part: Part::Openid,
+        checks: &[(
+            "a document that is not there",
+            "        if !status.is_success() {",
+            "        if !status.is_success() && !status.is_client_error() {",
+        )],
+    },
     // Documents of a provider.
     Group {
         file: "core/src/openid/loader.rs",
@@ -484,6 +493,11 @@ pub(super) const GROUPS: &[Group] = &[
         file: "core/src/openid/signed.rs",
         part: Part::Openid,
         checks: &[
+            (
+                "what a key that nobody publishes is called",
+                "return Err(kind.fault(\n                    ErrorCode::MissingKey,",
+                "return Err(kind.fault(\n                    ErrorCode::InvalidSignature,",
+            ),
             (
                 "a token over 64 KiB",
                 "if raw.len() > MAX_LEN {",
