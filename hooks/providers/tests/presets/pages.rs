@@ -138,7 +138,7 @@ fn id_and_secret_are_all_that_a_preset_needs_from_the_settings() {
         if needs_issuer(name) {
             let error = by_settings(name, &settings).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidConfiguration, "{name}");
-            assert!(error.message().contains("{NAME}_ISSUER"), "{name}: {error}");
+            assert!(error.message().contains(&issuer), "{name}: {error}");
             settings.push((issuer.as_str(), "https://id.example.com"));
         }
         by_settings(name, &settings).unwrap_or_else(|error| panic!("{name}: {error:?}"));
