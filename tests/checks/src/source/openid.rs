@@ -343,8 +343,8 @@ pub(super) const GROUPS: &[Group] = &[
         part: Part::Openid,
         checks: &[(
             "a document that is not there",
-            "        if !status.is_success() {",
-            "        if !status.is_success() && !status.is_client_error() {",
+            "if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {",
+            "if !status.is_success() {",
         )],
     },
     // Documents of a provider.
