@@ -4,6 +4,16 @@ use crate::list::{Group, Part};
 
 /// Every group.
 pub(super) const GROUPS: &[Group] = &[
+    // What only OAuth 2.0 has.
+    Group {
+        file: "core/src/client/state.rs",
+        part: Part::OAuth1,
+        checks: &[(
+            "a token endpoint of OAuth 1.0a",
+            "        if self.resolved.oauth1.is_none() {\n",
+            "        if self.resolved.oauth1.as_ref().is_none_or(|_| true) {\n",
+        )],
+    },
     // The three legs of OAuth 1.0a.
     // The three legs.
     Group {
