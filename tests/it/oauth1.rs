@@ -8,6 +8,7 @@ mod middleware;
 
 use tokenkeep::{
     CallbackParams, Client, Cookie, Grant, KeptLogin, Login, OAuth, Redirect, Registration,
+    SignatureMethod, SignatureType,
 };
 use tokenkeep_testing::OAuth1Provider;
 use url::Url;
@@ -16,6 +17,23 @@ use crate::world::{World, cookies};
 
 pub(crate) const PHOTOS: &str = "photos";
 pub(crate) const CALLBACK: &str = "http://127.0.0.1:3000/callback/photos";
+
+/// The signature methods that need no key, with each place where parameters stand.
+pub(crate) fn everywhere() -> impl Iterator<Item = (SignatureMethod, SignatureType)> {
+    let methods = [
+        SignatureMethod::HmacSha1,
+        SignatureMethod::HmacSha256,
+        SignatureMethod::Plaintext,
+    ];
+    let places = [
+        SignatureType::Header,
+        SignatureType::Query,
+        SignatureType::Body,
+    ];
+    methods
+        .into_iter()
+        .flat_map(move |method| places.into_iter().map(move |place| (method, place)))
+}
 
 /// An application with one client of OAuth 1.0a.
 pub(crate) struct Photos {
@@ -31,6 +49,16 @@ impl Photos {
 
     pub(crate) async fn with(change: impl FnOnce(Registration) -> Registration) -> Self {
         Self::over(World::new().await, change).await
+    }
+
+    pub(crate) async fn signing(method: SignatureMethod, place: SignatureType) -> Self {
+        Self::with(|registration| {
+            registration
+                .signature_method(method)
+                .signature_type(place)
+                .dangerously_allow_plaintext_in_query()
+        })
+        .await
     }
 
     pub(crate) async fn over(

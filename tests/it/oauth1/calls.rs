@@ -8,7 +8,7 @@ use tokenkeep::{
 };
 use tokenkeep_testing::SignedRequest;
 
-use super::{PHOTOS, Photos};
+use super::{PHOTOS, Photos, everywhere};
 use crate::world::refused;
 
 fn to_api(photos: &Photos) -> Vec<SignedRequest> {
@@ -24,54 +24,38 @@ fn count(sent: &SignedRequest, name: &str) -> usize {
 
 #[tokio::test]
 async fn each_request_is_signed_wherever_its_parameters_stand() {
-    for method in [
-        SignatureMethod::HmacSha1,
-        SignatureMethod::HmacSha256,
-        SignatureMethod::Plaintext,
-    ] {
-        for place in [
-            SignatureType::Header,
-            SignatureType::Query,
-            SignatureType::Body,
-        ] {
-            let photos = Photos::with(|registration| {
-                registration
-                    .signature_method(method)
-                    .signature_type(place)
-                    .dangerously_allow_plaintext_in_query()
-            })
-            .await;
-            photos.log_in().await;
-            let alice = photos.alice();
-            let got: Value = alice
-                .get("me?b=%20&a=%2B")
-                .await
+    for (method, place) in everywhere() {
+        let photos = Photos::signing(method, place).await;
+        photos.log_in().await;
+        let alice = photos.alice();
+        let got: Value = alice
+            .get("me?b=%20&a=%2B")
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert_eq!(got["user"], "alice");
+        let posted = alice
+            .post("albums")
+            .form([("title", "a b&c"), ("title", "é")]);
+        let posted: Value = posted.await.unwrap().json().await.unwrap();
+        assert!(
+            posted["body"]
+                .as_str()
                 .unwrap()
-                .json()
-                .await
-                .unwrap();
-            assert_eq!(got["user"], "alice");
-            let posted = alice
-                .post("albums")
-                .form([("title", "a b&c"), ("title", "é")]);
-            let posted: Value = posted.await.unwrap().json().await.unwrap();
-            assert!(
-                posted["body"]
-                    .as_str()
-                    .unwrap()
-                    .starts_with("title=a+b%26c&title=%C3%A9")
-            );
-            let json = alice.put("albums").json(json!({ "a": 1 })).await.unwrap();
-            let json: Value = json.json().await.unwrap();
-            assert_eq!(json["body"], "{\"a\":1}");
-            for sent in photos.provider.requests() {
-                for name in ["oauth_nonce=", "oauth_signature=", "oauth_consumer_key="] {
-                    assert_eq!(count(&sent, name), 1, "{method} {place:?} {sent:?}");
-                }
+                .starts_with("title=a+b%26c&title=%C3%A9")
+        );
+        let json = alice.put("albums").json(json!({ "a": 1 })).await.unwrap();
+        let json: Value = json.json().await.unwrap();
+        assert_eq!(json["body"], "{\"a\":1}");
+        for sent in photos.provider.requests() {
+            for name in ["oauth_nonce=", "oauth_signature=", "oauth_consumer_key="] {
+                assert_eq!(count(&sent, name), 1, "{method} {place:?} {sent:?}");
             }
-            let in_form = to_api(&photos)[1].body.contains("oauth_nonce=");
-            assert_eq!(in_form, place == SignatureType::Body);
         }
+        let in_form = to_api(&photos)[1].body.contains("oauth_nonce=");
+        assert_eq!(in_form, place == SignatureType::Body);
     }
 }
 

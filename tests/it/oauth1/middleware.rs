@@ -6,11 +6,11 @@ use reqwest::{Request, Response, redirect::Policy};
 use reqwest_middleware::{ClientBuilder, ClientWithMiddleware, Middleware, Next};
 use serde_json::{Value, json};
 use tokenkeep::{
-    ErrorCode, SignatureMethod, SignatureType, as_owner,
+    ErrorCode, SignatureType, as_owner,
     middleware::{KeptToken, Whose, error_of},
 };
 
-use super::Photos;
+use super::{Photos, everywhere};
 
 type Answer = reqwest_middleware::Result<Response>;
 
@@ -54,40 +54,24 @@ fn asked(photos: &Photos) -> usize {
 /// The server checks each signature over what it got, and takes no nonce and no parameter twice.
 #[tokio::test]
 async fn what_is_sent_is_what_was_signed_wherever_the_parameters_stand() {
-    for method in [
-        SignatureMethod::HmacSha1,
-        SignatureMethod::HmacSha256,
-        SignatureMethod::Plaintext,
-    ] {
-        for place in [
-            SignatureType::Header,
-            SignatureType::Query,
-            SignatureType::Body,
-        ] {
-            let photos = Photos::with(|registration| {
-                registration
-                    .signature_method(method)
-                    .signature_type(place)
-                    .dangerously_allow_plaintext_in_query()
-            })
+    for (method, place) in everywhere() {
+        let photos = Photos::signing(method, place).await;
+        photos.log_in().await;
+        let http = signing(KeptToken::of(photos.alice()));
+        let get = http.get(at(&photos, "me?b=%20&a=%2B")).send().await;
+        assert_eq!(json_of(get).await["user"], "alice");
+        let form = http.post(at(&photos, "albums")).header(FORM.0, FORM.1);
+        let posted = json_of(form.body("title=a+b%26c&title=%C3%A9").send().await).await;
+        let body = posted["body"].as_str().unwrap();
+        assert!(body.starts_with("title=a+b%26c&title=%C3%A9"), "{posted}");
+        let put = http.put(at(&photos, "albums")).body("{\"a\":1}");
+        assert_eq!(json_of(put.send().await).await["body"], "{\"a\":1}");
+        // Each redirect is signed anew.
+        let led = http
+            .get(at(&photos, "redirect/302?to=/api/me"))
+            .send()
             .await;
-            photos.log_in().await;
-            let http = signing(KeptToken::of(photos.alice()));
-            let get = http.get(at(&photos, "me?b=%20&a=%2B")).send().await;
-            assert_eq!(json_of(get).await["user"], "alice");
-            let form = http.post(at(&photos, "albums")).header(FORM.0, FORM.1);
-            let posted = json_of(form.body("title=a+b%26c&title=%C3%A9").send().await).await;
-            let body = posted["body"].as_str().unwrap();
-            assert!(body.starts_with("title=a+b%26c&title=%C3%A9"), "{posted}");
-            let put = http.put(at(&photos, "albums")).body("{\"a\":1}");
-            assert_eq!(json_of(put.send().await).await["body"], "{\"a\":1}");
-            // Each redirect is signed anew.
-            let led = http
-                .get(at(&photos, "redirect/302?to=/api/me"))
-                .send()
-                .await;
-            assert_eq!(json_of(led).await["path"], "/api/me");
-        }
+        assert_eq!(json_of(led).await["path"], "/api/me");
     }
 }
 
